@@ -1,0 +1,1 @@
+"""Reading checkpoints: MMEngine's own, and those of the authors of ACON."""

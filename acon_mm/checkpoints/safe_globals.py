@@ -1,0 +1,59 @@
+"""What MMEngine's checkpoints hold beside tensors, declared safe to load.
+
+``torch.load`` takes ``weights_only=True`` from torch 2.6 on and refuses the
+message hub that MMEngine's runner saves, so resuming and testing fail. The
+types that occur there are declared here; torch's safe loading stays on.
+"""
+
+from pickle import UnpicklingError
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+
+_STATISTICS = ('min', 'max', 'current', 'mean')
+
+
+def _getattr_of_history_buffer(owner, name: str):
+    """Stand in for ``builtins.getattr`` while a checkpoint is read.
+
+    A ``HistoryBuffer`` is pickled with its statistics, each written as
+    ``getattr(HistoryBuffer, name)``. The real ``getattr`` would let a
+    checkpoint reach, and run, any code.
+
+    Args:
+        owner (type): ``HistoryBuffer``.
+        name (str): A statistic of it: min, max, current or mean.
+
+    Raises:
+        UnpicklingError: If anything else is asked for.
+    """
+    if owner is HistoryBuffer and name in _STATISTICS:
+        return getattr(HistoryBuffer, name)
+    raise UnpicklingError(
+        f'The checkpoint asks for the attribute {name!r} of {owner!r}, which '
+        'no checkpoint of MMEngine needs; load it only if you trust its '
+        'source, with torch.load(path, weights_only=False).')
+
+
+def register_safe_globals() -> None:
+    """Let ``torch.load(..., weights_only=True)`` read MMEngine's checkpoints.
+
+    Declares ``HistoryBuffer`` and numpy's numeric arrays and scalars, under
+    the names that numpy 1 and numpy 2 give them. Calling it again is harmless.
+    """
+    # numpy exports neither function under one name for all versions
+    rebuild_array = np.empty(0).__reduce__()[0]
+    rebuild_scalar = np.float64(0).__reduce__()[0]
+    numbers = '?' + np.typecodes['AllInteger'] + np.typecodes['Float']
+    torch.serialization.add_safe_globals([
+        HistoryBuffer,
+        (_getattr_of_history_buffer, 'builtins.getattr'),
+        np.ndarray,
+        np.dtype,
+        *{type(np.dtype(code)) for code in numbers},
+        *[(rebuild_array, f'numpy.{core}.multiarray._reconstruct')
+          for core in ('core', '_core')],
+        *[(rebuild_scalar, f'numpy.{core}.multiarray.scalar')
+          for core in ('core', '_core')],
+    ])
