@@ -1,0 +1,59 @@
+# Two commands do everything: `make demo` and `make test`. Both first make
+# the folder .venv, which takes about 15 minutes the first time.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: help demo test gpu-check lint clean
+
+# A Python 3.11 or 3.12. A torch that it can import (a CUDA build, say) is
+# used instead of a new one.
+PYTHON ?= python3
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+
+VENV := .venv
+# folders too: their time changes when a file is deleted
+SOURCES := setup.py setup.cfg model-index.yml \
+	$(shell find acon_mm configs tools -not -path '*__pycache__*')
+
+# stamps: the packages of others, and acon_mm itself
+ENVIRONMENT := $(VENV)/.environment
+PACKAGE := $(VENV)/.package
+
+IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+
+help:
+	@echo 'make demo       train on drawn images and show the results'
+	@echo '                (TASK=retinanet|pspnet|mask_rcnn, DEMO=full)'
+	@echo 'make test       run the tests; make gpu-check: those of the GPU'
+	@echo 'make lint       check the style'
+	@echo 'make clean      remove what these made: .venv, data, work_dirs'
+	@echo 'PYTHON=python3.11 chooses the Python; its torch, if any, is kept'
+
+demo: $(PACKAGE)
+	@$(IN_VENV) python tools/demo.py
+
+test: $(PACKAGE)
+	@$(IN_VENV) OMP_NUM_THREADS=1 pytest -n $(JOBS) -m 'not slow and not gpu'
+
+gpu-check: $(PACKAGE)
+	@$(IN_VENV) bash tools/gpu_check.sh
+
+lint: $(ENVIRONMENT)
+	@$(IN_VENV) ruff check .
+
+clean:
+	rm -rf $(VENV) data work_dirs build dist *.egg-info \
+		.pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# A wheel, not an editable install: mim looks for acon_mm/.mim in it.
+$(PACKAGE): $(ENVIRONMENT) $(SOURCES)
+	@echo 'Installing acon_mm into $(VENV)'
+	@$(IN_VENV) python -m pip install --quiet --no-deps \
+		--no-build-isolation --force-reinstall .
+	@touch $@
+
+$(ENVIRONMENT): $(wildcard requirements/*)
+	@bash requirements/install.sh '$(PYTHON)' $(VENV) $(JOBS)
+	@touch $@
