@@ -1,0 +1,11 @@
+"""The smooth maximum behind every ACON (arXiv 2009.04759, Sec. 3.1).
+
+:func:`acon` is the only place that computes it. It has several
+implementations, which :func:`set_implementation` chooses between.
+"""
+from .dispatch import acon, get_implementation, set_implementation
+from .smooth_maximum import smooth_maximum
+
+__all__ = [
+    'acon', 'get_implementation', 'set_implementation', 'smooth_maximum'
+]

@@ -1,0 +1,84 @@
+"""The public op and the choice between its implementations."""
+from typing import Union
+
+import torch
+from torch import Tensor
+
+from . import blocked, reference
+
+_CHOICES = ('auto', 'reference', 'blocked')
+_choice = 'auto'
+
+
+def acon(x: Tensor,
+         p1: Union[Tensor, float],
+         p2: Union[Tensor, float],
+         beta: Union[Tensor, float],
+         channel_dim: int = 1) -> Tensor:
+    r"""ACON-C, the smooth maximum of two lines, Eq. 5 of the paper.
+
+    .. math:: (p_1 - p_2) x \, \sigma(\beta (p_1 - p_2) x) + p_2 x
+
+    Only ``x`` and the parameters are kept for the backward pass. Gradients
+    go to whatever requires them; differentiating twice works.
+
+    Args:
+        x (Tensor): (N, C, *) or, with ``channel_dim=-1``, (N, \*, C);
+            float16, bfloat16, float32 or float64. The memory format is kept.
+        p1, p2 (Tensor or float): Slopes of the two lines, (C,) if tensors.
+        beta (Tensor or float): The switch: (C,); (N, C) or (N, 1), one value
+            a sample; or ``x``'s own shape.
+        channel_dim (int): Dimension of the channels. Defaults to 1.
+
+    Returns:
+        Tensor: ``x``'s shape and dtype. The arithmetic is float64 for float64
+        and float32 else, whatever the dtype of the parameters.
+
+    Raises:
+        TypeError: ``x`` is not a floating-point tensor.
+        ValueError: A parameter does not fit ``x``.
+    """
+    if not x.is_floating_point():
+        raise TypeError(f'acon() got x of dtype {x.dtype}: convert it to a '
+                        'floating-point type first.')
+    if torch.jit.is_scripting():
+        return reference.acon(x, p1, p2, beta, channel_dim)
+    else:
+        return _select(x)(x, p1, p2, beta, channel_dim)
+
+
+def set_implementation(name: str) -> None:
+    """Choose what computes :func:`acon` from now on, in this process.
+
+    Args:
+        name (str): 'auto' (the fastest that can run, the default),
+            'reference' (the plain formula) or 'blocked' (CPU: keeps only
+            the input for backward and works through it in pieces that stay
+            in cache).
+
+    Raises:
+        ValueError: The name is unknown.
+    """
+    global _choice
+    if name not in _CHOICES:
+        raise ValueError(f'implementation {name!r} is unknown: choose one of '
+                         f'{", ".join(_CHOICES)}.')
+    _choice = name
+
+
+def get_implementation() -> str:
+    """Name given to :func:`set_implementation`; 'auto' at the start."""
+    return _choice
+
+
+def _select(x: Tensor):
+    if _choice == 'reference' or _is_traced(x):
+        return reference.acon
+    return blocked.acon
+
+
+def _is_traced(x: Tensor) -> bool:
+    """Whether a graph is being captured, which should show the formula."""
+    return (torch.compiler.is_compiling() or torch.jit.is_tracing()
+            or x.is_meta
+            or type(x) not in (Tensor, torch.nn.Parameter))
