@@ -1,0 +1,165 @@
+"""Meta-ACON: ACON-C whose switch is computed from the input."""
+
+import torch.nn as nn
+from mmcv.cnn import build_norm_layer
+from mmengine.dist import get_world_size
+from mmengine.registry import MODELS as ROOT_MODELS
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from acon_mm import functional
+from acon_mm.activations import AconBase, init_slopes, new_parameter
+from acon_mm.registry import MODELS
+
+LEVELS = ('channel', 'layer', 'pixel')
+
+
+@ROOT_MODELS.register_module()
+@MODELS.register_module()
+class MetaAconC(AconBase):
+    """Meta-ACON-C: :class:`AconC` with ``beta = G(x)`` (Sec. 3.3, Tab. 2).
+
+    The design space of G in the paper, by ``level``:
+
+    - 'channel' (the paper's choice): ``sigmoid(W2 W1 mean_hw(x))`` with a
+      norm after each 1x1 convolution and nothing between the two;
+    - 'layer': ``sigmoid(sum_chw(x))``, one beta a sample;
+    - 'pixel': ``sigmoid(x)``, one beta an element.
+
+    Args:
+        num_channels (int, optional): As in :class:`AconBase`.
+        r (int): Reduction of the beta net; its hidden width is
+            ``max(r, C // r)``. Defaults to 16.
+        level (str): 'channel', 'layer' or 'pixel'. Defaults to 'channel'.
+        norm_cfg (dict, optional): Norm of the beta net, which sees one value
+            a channel and image; None for no norm. Defaults to
+            ``dict(type='BN')``.
+        beta_scale (float, optional): ``beta = beta_scale * sigmoid(...)``.
+            None: 1, the paper's; with ``init='match'`` twice the beta of the
+            activation to match, since a sigmoid starts at one half.
+        channel_dim (int): As in :class:`AconBase`.
+        init (str): As in :class:`AconBase`; 'match' also starts the net's
+            last layer at zero, so that beta starts the same for every image.
+
+    Shape:
+        As :class:`AconA`.
+
+    Attributes:
+        p1, p2 (nn.Parameter): (C,).
+        fc1, bn1, fc2, bn2 (nn.Module): The beta net of level 'channel'.
+
+    Raises:
+        ValueError: ``r`` or ``beta_scale`` not positive, an unknown
+            ``level``, a norm that needs more than one pixel.
+
+    A training batch of one image has no batch statistics; it is normalized
+    by the running ones, and inference never depends on the batch.
+    """
+
+    def __init__(self,
+                 num_channels: int | None = None,
+                 r: int = 16,
+                 level: str = 'channel',
+                 norm_cfg: dict | None = dict(type='BN'),
+                 beta_scale: float | None = None,
+                 **kwargs) -> None:
+        if isinstance(r, bool) or not isinstance(r, int) or r < 1:
+            raise ValueError(f'r={r!r} of MetaAconC must be a positive '
+                             'integer: the paper uses 16.')
+        if level not in LEVELS:
+            raise ValueError(f'level={level!r} of MetaAconC is unknown: '
+                             f'choose one of {", ".join(LEVELS)}.')
+        if beta_scale is not None and beta_scale <= 0:
+            raise ValueError(f'beta_scale={beta_scale!r} of MetaAconC must be'
+                             " positive: leave it out for the paper's 1.")
+        # before nn.Module.__init__, which builds the net if C is given
+        self.r = r
+        self.level = level
+        self.norm_cfg = norm_cfg
+        self.given_scale = beta_scale
+        super().__init__(num_channels, **kwargs)
+
+    @property
+    def beta_scale(self) -> float:
+        """The factor in front of the sigmoid."""
+        if self.given_scale is not None:
+            return self.given_scale
+        return 2. * self.start.beta if self.init == 'match' else 1.
+
+    def build_parameters(self, num_channels: int) -> None:
+        self.p1 = new_parameter(num_channels)
+        self.p2 = new_parameter(num_channels)
+        if self.level != 'channel':
+            return
+        hidden = max(self.r, num_channels // self.r)
+        # conv-norm-conv-norm is the order that mmcv's fuse_conv_bn folds
+        self.fc1 = nn.Conv2d(num_channels, hidden, 1)
+        self.bn1 = self._build_norm(hidden)
+        self.fc2 = nn.Conv2d(hidden, num_channels, 1)
+        self.bn2 = self._build_norm(num_channels)
+
+    def _build_norm(self, width: int) -> nn.Module:
+        if self.norm_cfg is None:
+            return nn.Identity()
+        norm = build_norm_layer(self.norm_cfg, width)[1]
+        if isinstance(norm, _InstanceNorm):
+            raise ValueError(
+                f'norm_cfg={self.norm_cfg} of MetaAconC needs more than the '
+                'one pixel that its beta net sees: use BN, GN, LN or None.')
+        return norm
+
+    def init_weights(self) -> None:
+        init_slopes(self)
+        if self.level != 'channel':
+            return
+        for conv in (self.fc1, self.fc2):
+            conv.reset_parameters()
+        for norm in (self.bn1, self.bn2):
+            if hasattr(norm, 'reset_parameters'):
+                norm.reset_parameters()
+        if self.init == 'match':
+            last = self.fc2 if isinstance(self.bn2, nn.Identity) else self.bn2
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check_input(x)
+        return functional.acon(x, self.p1, self.p2, self.compute_beta(x),
+                               self.channel_dim)
+
+    def compute_beta(self, x: Tensor) -> Tensor:
+        """Switch of an input: (N, C), (N, 1) or x's shape, by ``level``."""
+        if self.level == 'pixel':
+            return self.beta_scale * x.sigmoid()
+        if self.level == 'layer':
+            total = x.flatten(1).sum(1, keepdim=True)
+            return self.beta_scale * total.sigmoid()
+        channel_dim = self.channel_dim % x.dim()
+        spatial = [d for d in range(1, x.dim()) if d != channel_dim]
+        pooled = x.mean(spatial) if spatial else x
+        out = pooled[:, :, None, None]
+        out = _normalize(self.bn1, self.fc1(out))
+        out = _normalize(self.bn2, self.fc2(out))
+        return self.beta_scale * out.flatten(1).sigmoid()
+
+    def extra_repr(self) -> str:
+        return (f'{super().extra_repr()}, level={self.level!r}, r={self.r}, '
+                f'beta_scale={self.beta_scale:g}')
+
+
+def _normalize(norm: nn.Module, x: Tensor) -> Tensor:
+    """Apply the norm to (N, C, 1, 1)."""
+    if isinstance(norm, nn.LayerNorm):
+        return norm(x.flatten(1))[:, :, None, None]
+    if (isinstance(norm, _BatchNorm) and norm.training and x.size(0) == 1
+            and norm.track_running_stats and not _synchronized(norm)):
+        return nn.functional.batch_norm(
+            x, norm.running_mean, norm.running_var, norm.weight, norm.bias,
+            eps=norm.eps)
+    return norm(x)
+
+
+def _synchronized(norm: nn.Module) -> bool:
+    """Whether the norm sees the batches of several processes."""
+    return isinstance(norm, nn.SyncBatchNorm) and get_world_size() > 1

@@ -1,0 +1,61 @@
+"""What an override did, for the log and for tests."""
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch.nn as nn
+from mmengine.logging import print_log
+
+
+class Swapped(NamedTuple):
+    """One replaced activation; ``width`` in channels."""
+    path: str
+    old: str
+    new: str
+    width: int | None
+
+
+class Left(NamedTuple):
+    """One activation that stayed, and why."""
+    path: str
+    old: str
+    reason: str
+
+
+@dataclass
+class SwapReport:
+    """Every activation of a model, replaced or left.
+
+    Attributes:
+        model (str): The model's name.
+        act_type (str): Type of the new activation.
+        swapped (list[Swapped]): In the order of the model.
+        left (list[Left]): In the order of the model.
+    """
+    model: str
+    act_type: str
+    swapped: list[Swapped] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+
+    def swap(self, path: str, old: nn.Module, new: nn.Module,
+             width: int | None) -> None:
+        self.swapped.append(
+            Swapped(path, type(old).__name__, type(new).__name__, width))
+
+    def leave(self, path: str, old: nn.Module, reason: str) -> None:
+        self.left.append(Left(path, type(old).__name__, reason))
+
+    def log(self) -> None:
+        """Print the summary once, to the current MMEngine logger."""
+        print_log(str(self), logger='current')
+
+    def __str__(self) -> str:
+        kinds = Counter(f'{s.old} -> {s.new}' for s in self.swapped)
+        text = f'{self.model}: ' + ', '.join(
+            f'{count} x {kind}' for kind, count in kinds.items())
+        reasons = Counter(f'{entry.old} ({entry.reason})'
+                          for entry in self.left)
+        if reasons:
+            text += '; left ' + ', '.join(
+                f'{count} x {reason}' for reason, count in reasons.items())
+        return text

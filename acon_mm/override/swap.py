@@ -1,0 +1,104 @@
+"""Swapping the activations of a built model."""
+import difflib
+from collections.abc import Sequence
+
+import torch.nn as nn
+from mmcv.cnn import build_activation_layer
+from mmengine.registry import MODELS as ROOT_MODELS
+
+from acon_mm.activations import AconBase
+from acon_mm.override.call_sites import seat_calls
+from acon_mm.override.kinds import start_of
+from acon_mm.override.placement import Placement
+from acon_mm.override.report import SwapReport
+from acon_mm.override.seats import Seat, dead_activations, find_seats
+
+DEFAULT_ACT_CFG = dict(type='acon_mm.MetaAconC')
+
+
+def swap_activations(model: nn.Module,
+                     act_cfg: dict | None = None,
+                     placement: str | Sequence[str] = 'paper',
+                     name: str | None = None) -> SwapReport:
+    """Replace pointwise activations of ``model``, in place.
+
+    Args:
+        model (nn.Module): A built model or a part of one, in any state of
+            training, on any device.
+        act_cfg (dict, optional): The new activation, any that MMCV builds.
+            ACON starts as what it replaces unless it says ``init='paper'``.
+            Defaults to ``dict(type='acon_mm.MetaAconC')``.
+        placement (str or sequence of str): 'paper' (the backbone only: in a
+            residual block the activations after a spatial convolution; in a
+            backbone without such blocks all), 'all', or patterns of module
+            paths, as in :mod:`fnmatch`.
+        name (str, optional): Model's name in the log. Defaults to its class.
+
+    Returns:
+        SwapReport: What was replaced by what, and what was left and why.
+
+    Raises:
+        ValueError: Nothing matches, or a width cannot be known.
+        KeyError: Unknown activation.
+    """
+    act_cfg = dict(act_cfg or DEFAULT_ACT_CFG)
+    name = name or type(model).__name__
+    seats = list(find_seats(model))
+    chosen = Placement(placement).select(model, seats, name)
+    report = SwapReport(name, act_cfg['type'])
+    for seat in seats:
+        if not any(seat is one for one in chosen):
+            report.leave(seat.path, seat.old, 'outside the placement')
+        elif isinstance(seat.old, AconBase):
+            report.leave(seat.path, seat.old, 'already there')
+        else:
+            report.swap(seat.path, seat.old, _replace(seat, act_cfg, name),
+                        seat.width)
+    for path in dead_activations(model):
+        report.leave(path, model.get_submodule(path), 'never called')
+    # frozen stages freeze in train(), so the new parameters freeze as well
+    model.train(model.training)
+    report.log()
+    return report
+
+
+def _replace(seat: Seat, act_cfg: dict, name: str) -> nn.Module:
+    """Put a new activation on the seat and return it."""
+    new = _build(seat, act_cfg, name)
+    reference = next(seat.owner.parameters(), None)
+    if reference is not None:
+        new.to(reference.device, reference.dtype)
+    if seat.frozen:
+        new.requires_grad_(False)
+    new.train(seat.old.training)
+    if not seat.several:
+        for module, attr in [(seat.owner, seat.attr)] + seat.aliases:
+            setattr(module, attr, new)
+    else:
+        setattr(seat.owner, seat.path.rpartition('.')[2], new)
+        seat_calls(seat.owner, seat.attr, [seat.site.index])
+    return new
+
+
+def _build(seat: Seat, act_cfg: dict, name: str) -> nn.Module:
+    cfg = dict(act_cfg)
+    if cfg['type'] == 'PReLU' and seat.width is not None:
+        cfg.setdefault('num_parameters', seat.width)  # one slope a channel
+    try:
+        new = build_activation_layer(cfg)
+    except KeyError as error:
+        near = difflib.get_close_matches(
+            cfg['type'], ROOT_MODELS.module_dict, n=1, cutoff=0.)
+        raise KeyError(f"act_cfg type {cfg['type']!r} is not a registered "
+                       f'activation: did you mean {near[0]!r}?') from error
+    if not isinstance(new, AconBase):
+        return new
+    if 'init' not in act_cfg:
+        new.init = 'match'
+    new.start = start_of(seat.old) or new.start
+    if new.num_channels is None and seat.width is None:
+        raise ValueError(
+            f'The width of {name}.{seat.path} ({type(seat.old).__name__}) '
+            'cannot be known: leave it out of placement.')
+    new.bind(new.num_channels or seat.width)
+    return new
