@@ -1,0 +1,157 @@
+"""What a wheel holds, and what ``mim`` finds in the one installed here."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ('acon_mm', 'configs', 'tools')
+PINS = [
+    Requirement(line) for name in ('constraints', 'torch')
+    for line in (ROOT / f'requirements/{name}.txt').read_text().splitlines()
+    if line and not line.startswith('#')
+]
+
+
+def sources(folder: str) -> set:
+    """Paths of a folder's files in the repository, without caches."""
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / folder).rglob('*')
+        if path.is_file() and '__pycache__' not in path.parts
+    }
+
+
+def run(*command, cwd=ROOT) -> str:
+    """Run Python with some arguments and return what it prints."""
+    process = subprocess.run([sys.executable, '-W', 'ignore', *command],
+                             capture_output=True,
+                             text=True,
+                             cwd=cwd)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
+
+
+def model_index() -> dict:
+    """Map the names in the model index to the paths of their configs."""
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    metafiles = [
+        yaml.safe_load((ROOT / path).read_text()) for path in index['Import']
+    ]
+    return {
+        model['Name']: model['Config']
+        for metafile in metafiles
+        for model in metafile['Models']
+    }
+
+
+@pytest.fixture(scope='module')
+def tree(tmp_path_factory):
+    """A copy of what the repository holds."""
+    tree = tmp_path_factory.mktemp('tree') / 'acon_mm'
+    shutil.copytree(
+        ROOT,
+        tree,
+        ignore=shutil.ignore_patterns('.*', '__pycache__', 'build', 'dist',
+                                      'data', 'work_dirs', '*.egg-info'))
+    return tree
+
+
+def build_wheel(source, folder) -> set:
+    """Names of the files in the wheel that pip builds from a source."""
+    run('-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation',
+        '--no-cache-dir', '--wheel-dir', folder, source)
+    wheel, = folder.glob('*.whl')
+    return {
+        name
+        for name in zipfile.ZipFile(wheel).namelist() if '-info/' not in name
+    }
+
+
+def test_wheel_holds_the_package_and_what_mim_looks_for(tree, tmp_path):
+    leftover = tree / 'build/lib/acon_mm/deleted.py'
+    leftover.parent.mkdir(parents=True)
+    leftover.touch()
+    held = build_wheel(tree, tmp_path)
+    assert held == sources('acon_mm') | {
+        f'acon_mm/.mim/{path}'
+        for path in sources('configs') | sources('tools')
+        | {'model-index.yml'}
+    }
+    # a source archive lacks nothing that a wheel needs
+    run('setup.py', 'sdist', '--dist-dir', tmp_path, cwd=tree)
+    archive, = tmp_path.glob('*.tar.gz')
+    (tmp_path / 'again').mkdir()
+    assert build_wheel(archive, tmp_path / 'again') == held
+
+
+def test_mim_lists_and_searches_the_installed_package(tmp_path):
+    # elsewhere than in the repository, so that it cannot find that instead
+    listed = run('-m', 'mim', 'list', cwd=tmp_path)
+    assert ['acon-mm', metadata.version('acon_mm')
+            ] in [line.split()[:2] for line in listed.splitlines()]
+    found = run(
+        '-m', 'mim', 'search', 'acon_mm', '--valid-config', cwd=tmp_path)
+    for config in model_index():
+        assert repr(config) in found
+
+
+def test_model_index_names_every_config_of_its_folders():
+    index = model_index()
+    folders = {Path(path).parent.as_posix() for path in index.values()}
+    assert {'configs/retinanet', 'configs/mask_rcnn', 'configs/pspnet'
+            } <= folders
+    assert set(index.values()) == {
+        path
+        for folder in folders for path in sources(folder)
+        if path.endswith('.py')
+    }
+    for name, path in index.items():
+        assert Path(path).stem == name
+
+
+def train(*arguments) -> subprocess.CompletedProcess:
+    """Run ``tools/train.py``."""
+    return subprocess.run(
+        [sys.executable, ROOT / 'tools/train.py', *arguments],
+        capture_output=True,
+        text=True)
+
+
+@pytest.mark.parametrize('scope, knows_auto_scale_lr', [
+    ('mmdet', True),
+    ('mmseg', False),
+])
+def test_train_hands_over_to_the_codebase(tmp_path, scope,
+                                          knows_auto_scale_lr):
+    config = tmp_path / 'config.py'
+    config.write_text(f"default_scope = '{scope}'\n")
+    process = train(config, '--no-such-option')
+    assert process.returncode == 2
+    assert 'unrecognized arguments: --no-such-option' in process.stderr
+    assert ('--auto-scale-lr' in process.stderr) is knows_auto_scale_lr
+
+
+def test_train_says_that_a_config_has_no_scope(tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text('model = dict()\n')
+    process = train(config)
+    assert process.returncode == 2
+    assert f'{config} has no default_scope: set it' in process.stderr
+
+
+def test_pinned_versions_fit_the_declared_ranges():
+    pins = {canonicalize_name(pin.name): pin.specifier for pin in PINS}
+    for line in metadata.requires('acon_mm'):
+        required = Requirement(line)
+        pin, = pins[canonicalize_name(required.name)]
+        assert pin.operator == '=='
+        assert required.specifier.contains(pin.version), line
