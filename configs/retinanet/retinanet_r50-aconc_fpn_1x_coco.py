@@ -1,0 +1,4 @@
+_base_ = './retinanet_r50-metaacon_fpn_1x_coco.py'
+
+model = dict(
+    backbone=dict(act_cfg=dict(_delete_=True, type='AconC')))

@@ -1,0 +1,7 @@
+_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+
+# ReLU weights start it: the new activations begin where ReLU was
+model = dict(
+    backbone=dict(type='acon_mm.ResNet', act_cfg=dict(type='MetaAconC')))
+# no weight decay on p1, p2 and beta, which are one-dimensional
+optim_wrapper = dict(paramwise_cfg=dict(flat_decay_mult=0.))
