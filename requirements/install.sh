@@ -5,15 +5,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$2
 pinned=requirements/constraints.txt
+mmcv=$(grep '^mmcv==' "$pinned")
 export MMCV_WITH_OPS=1 MAX_JOBS=$3
 
 say() { printf '\n== %s\n' "$*"; }
 python() { "$venv/bin/python" -W ignore "$@"; }
-pip() { python -m pip --disable-pip-version-check "$@"; }
-kept_torch() {
-    python -c 'import sys, torch
-if torch.__file__.startswith(sys.prefix): sys.exit(1)
-print(torch.__version__, "of", torch.__file__)' 2>/dev/null
+install() {
+    python -m pip --disable-pip-version-check install --no-build-isolation "$@"
 }
 
 "$1" -c 'import sys
@@ -21,41 +19,41 @@ if sys.version_info[:2] not in ((3, 11), (3, 12)):
     sys.exit(f"Python {sys.version.split()[0]} does not fit the pinned "
              "versions: choose 3.11 or 3.12, as in make PYTHON=python3.11")'
 
-if ! pip --version >/dev/null 2>&1; then
+if ! python -m pip --version >/dev/null 2>&1; then
     say "Making $venv with $("$1" --version)"
     "$1" -m venv "$venv"
+fi
+
+say 'Installing OpenMMLab without MMCV, and the tools'
+# shellcheck disable=SC2046  # one word for each requirement
+install --no-deps $(grep -v -e '^#' -e '^mmcv==' "$pinned")
+
+kept=$(python -c 'import sysconfig
+print(sysconfig.get_path("purelib"))')/kept_torch.pth
+if ! python -c 'import torch' 2>/dev/null; then
     # --system-site-packages would not see a torch that is itself in a venv
-    if site=$("$1" -c 'import pathlib, torch
-print(pathlib.Path(torch.__file__).parents[1])' 2>/dev/null); then
-        echo "$site" >"$(python -c 'import sysconfig
-print(sysconfig.get_path("purelib"))')/kept_torch.pth"
-    fi
+    "$1" -c 'import pathlib, torch
+print(pathlib.Path(torch.__file__).parents[1])' >"$kept" 2>/dev/null || true
 fi
-
-say 'PyTorch and the build tools'
-pip install -c "$pinned" ninja numpy packaging psutil setuptools wheel
-if torch=$(kept_torch); then
-    echo "Keeping torch $torch"
+if [ -s "$kept" ]; then
+    say "Keeping the PyTorch in $(cat "$kept")"
 else
-    pip install -r requirements/torch.txt
+    say 'Installing PyTorch'
+    install -r requirements/torch.txt
 fi
 
-say 'OpenMMLab and the rest. The first time, MMCV is compiled, which takes' \
-    'about 12 minutes on two cores; pip keeps the result'
-pip install --no-deps --no-build-isolation -r "$pinned"
+say 'Installing MMCV. The first time it is compiled, which takes about 12' \
+    'minutes on two cores; pip keeps the result'
+install --no-deps "$mmcv"
 
+if ! python -c 'import cv2' 2>/dev/null; then
+    say 'OpenCV finds no libGL here: installing its build for servers'
+    install --no-deps --force-reinstall \
+        "$(sed -n 's/^opencv-python==/opencv-python-headless==/p' "$pinned")"
+fi
 if ! python -c 'import torch, mmcv._ext' 2>/dev/null; then
-    # either may be why: OpenCV first, for that is a matter of seconds
-    if ! python -c 'import cv2' 2>/dev/null; then
-        say 'OpenCV finds no libGL: taking its build for servers instead'
-        pip install --no-deps --force-reinstall \
-            "$(sed -n 's/^opencv-python==/opencv-python-headless==/p' "$pinned")"
-    fi
-    if ! python -c 'import torch, mmcv._ext' 2>/dev/null; then
-        say 'MMCV was compiled for another torch: compiling it again'
-        pip install --no-deps --no-build-isolation --no-cache-dir \
-            --force-reinstall "$(grep '^mmcv==' "$pinned")"
-        python -c 'import torch, mmcv._ext'
-    fi
+    say 'That MMCV was compiled for another PyTorch: compiling it again'
+    install --no-deps --no-cache-dir --force-reinstall "$mmcv"
+    python -c 'import torch, mmcv._ext'
 fi
 say "$venv is ready"
