@@ -25,8 +25,8 @@ def output_width(module: nn.Module) -> int | None:
         width = getattr(module, name, None)
         if isinstance(width, int) and not isinstance(width, bool):
             return width
-    if isinstance(module, nn.LayerNorm) and len(module.normalized_shape) == 1:
-        return module.normalized_shape[0]
+    if isinstance(module, nn.LayerNorm):
+        return module.normalized_shape[0]  # (C,), or (C, H, W)
     if isinstance(module, nn.Sequential):
         return _last_width(list(module))
     return None

@@ -1,0 +1,39 @@
+"""Fixtures that several test files share."""
+import pytest
+import torch
+from mmengine.registry import DefaultScope, init_default_scope
+
+from acon_mm.shapes import write_dataset
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def scope():
+    """``scope('mmdet')`` is the default scope until the test ends."""
+    before = DefaultScope.get_current_instance()
+    instances = dict(DefaultScope._instance_dict)
+    yield init_default_scope
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(instances)
+    assert DefaultScope.get_current_instance() is before
+
+
+@pytest.fixture(scope='session')
+def shapes_coco(tmp_path_factory):
+    """A small COCO folder of drawn shapes."""
+    root = tmp_path_factory.mktemp('shapes') / 'coco'
+    write_dataset(root, 'coco', dict(train=8, val=4), size=64, workers=1)
+    return root
+
+
+@pytest.fixture(scope='session')
+def shapes_cityscapes(tmp_path_factory):
+    """A small Cityscapes folder of drawn shapes."""
+    root = tmp_path_factory.mktemp('shapes') / 'cityscapes'
+    write_dataset(root, 'cityscapes', dict(train=8, val=4), size=64,
+                  workers=1)
+    return root
