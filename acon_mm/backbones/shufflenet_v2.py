@@ -115,7 +115,8 @@ class ShuffleNetV2(StagedBackbone):
         self.conv1 = ConvModule(
             3, in_channels, 3, stride=2, padding=1, **cfg)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        for width, depth in zip(channels[:self.num_stages], STAGE_BLOCKS):
+        for width, depth in zip(
+                channels[:self.num_stages], STAGE_BLOCKS, strict=False):
             units = []
             for i in range(depth):
                 units.append(
