@@ -1,0 +1,52 @@
+"""Sizes of the paper's networks against the paper."""
+import pytest
+import torch
+import torch.nn as nn
+from mmengine.analysis import FlopAnalyzer
+
+from acon_mm import AconC
+from acon_mm.complexity import measure, paper_networks
+
+NETWORKS = {network.name: network for network in paper_networks()}
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_size_is_the_papers(name):
+    network = NETWORKS[name]
+    size = measure(network.backbone)
+    assert size.flops == pytest.approx(network.flops * 1e6, rel=0.05)
+    # one decimal in the paper, cut rather than rounded in places
+    params = network.params * 1e6
+    assert abs(size.params - params) < max(0.1e6, 0.01 * params)
+    assert size.all_flops > size.flops
+
+
+def test_meta_acon_adds_the_beta_net_and_trades_beta_for_it():
+    plain = measure(NETWORKS['ResNet-50 ACON'].backbone)
+    meta = measure(NETWORKS['ResNet-50 meta-ACON'].backbone)
+    added = 0
+    for width, depth in zip((64, 128, 256, 512), (3, 4, 6, 3), strict=True):
+        hidden = max(16, width // 16)
+        fc = 2 * width * hidden + hidden + width
+        added += depth * (fc + 2 * (hidden + width) - width)
+    assert meta.params - plain.params == added
+
+
+def test_senet154_has_its_published_size():
+    cfg = dict(type='acon_mm.SENet154', out_indices=(3, ))
+    relu = measure(dict(cfg, act_cfg=dict(type='ReLU')), input_size=32)
+    # Cadene's pretrained-models.pytorch: 115.09M
+    assert relu.params == pytest.approx(115.09e6, abs=5e3)
+
+
+@pytest.mark.parametrize(('act', 'cost'), [
+    (nn.Sigmoid(), 1),
+    (nn.SiLU(), 2),
+    (nn.ReLU(), 0),
+    (AconC(8), 5),
+])
+def test_the_analyser_counts_activations(act, cost):
+    x = torch.zeros(2, 8, 3, 3)
+    flops = FlopAnalyzer(act.eval(), (x, )).total()
+    # products of parameters alone, (p1 - p2) and the like, are below C
+    assert cost * x.numel() <= flops <= cost * x.numel() + 8
