@@ -1,0 +1,5 @@
+_base_ = './resnet152-relu_8xb32_in1k.py'
+
+model = dict(
+    backbone=dict(
+        type='acon_mm.ResNet', act_cfg=dict(type='MetaAconC', init='paper')))

@@ -1,0 +1,4 @@
+_base_ = [
+    'mmpretrain::_base_/models/resnet50.py',
+    './_base_/resnet_bs256_600k.py', './_base_/runtime.py'
+]

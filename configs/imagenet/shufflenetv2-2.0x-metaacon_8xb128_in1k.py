@@ -1,0 +1,5 @@
+_base_ = './shufflenetv2-0.5x-metaacon_8xb128_in1k.py'
+
+model = dict(
+    backbone=dict(widen_factor=2.0, act_cfg=dict(r=16)),
+    head=dict(in_channels=2048))

@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/classifier.py', './_base_/small_bs1024_300k.py',
+    './_base_/runtime.py'
+]
+
+model = dict(
+    backbone=dict(
+        type='acon_mm.TFNet',
+        widen_factor=0.5,
+        out_indices=(4, )))

@@ -1,0 +1,16 @@
+_base_ = 'mmseg::pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py'
+
+norm_cfg = dict(type='SyncBN', requires_grad=True)
+model = dict(
+    pretrained=None,
+    backbone=dict(
+        _delete_=True,
+        type='acon_mm.ShuffleNetV2',
+        widen_factor=1.5,
+        norm_cfg=norm_cfg,
+        act_cfg=dict(type='MetaAconC', norm_cfg=norm_cfg)),
+    # stride 32: the network has no dilated stages
+    decode_head=dict(in_channels=704, in_index=2),
+    auxiliary_head=dict(in_channels=352, in_index=1))
+# no weight decay on p1, p2 and beta, which are one-dimensional
+optim_wrapper = dict(paramwise_cfg=dict(flat_decay_mult=0.))

@@ -1,0 +1,15 @@
+_base_ = 'mmseg::pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py'
+
+norm_cfg = dict(type='SyncBN', requires_grad=True)
+model = dict(
+    pretrained=None,
+    backbone=dict(
+        _delete_=True,
+        type='acon_mm.TFNet',
+        widen_factor=1.5,
+        norm_cfg=norm_cfg),
+    # stride 32: the network has no dilated stages
+    decode_head=dict(in_channels=384),
+    auxiliary_head=dict(in_channels=192))
+# no weight decay on the norms of AconFReLU, which are one-dimensional
+optim_wrapper = dict(paramwise_cfg=dict(flat_decay_mult=0.))

@@ -1,0 +1,12 @@
+_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='acon_mm.ShuffleNetV2',
+        widen_factor=1.5,
+        act_cfg=dict(type='MetaAconC')),
+    # strides 8, 16 and 32; there is no stage of stride 4 to leave out
+    neck=dict(in_channels=[176, 352, 704], start_level=0))
+# no weight decay on p1, p2 and beta, which are one-dimensional
+optim_wrapper = dict(paramwise_cfg=dict(flat_decay_mult=0.))
