@@ -1,19 +1,23 @@
 """The public op and the choice between its implementations."""
-from typing import Union
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from . import blocked, reference
+from . import blocked, native, reference
 
-_CHOICES = ('auto', 'reference', 'blocked')
+_IMPLEMENTATIONS = {
+    'reference': reference,
+    'blocked': blocked,
+    'native': native,
+}
 _choice = 'auto'
 
 
 def acon(x: Tensor,
-         p1: Union[Tensor, float],
-         p2: Union[Tensor, float],
-         beta: Union[Tensor, float],
+         p1: Tensor | float,
+         p2: Tensor | float,
+         beta: Tensor | float,
          channel_dim: int = 1) -> Tensor:
     r"""ACON-C, the smooth maximum of two lines, Eq. 5 of the paper.
 
@@ -51,18 +55,26 @@ def set_implementation(name: str) -> None:
     """Choose what computes :func:`acon` from now on, in this process.
 
     Args:
-        name (str): 'auto' (the fastest that can run, the default),
-            'reference' (the plain formula) or 'blocked' (CPU: keeps only
-            the input for backward and works through it in pieces that stay
-            in cache).
+        name (str): One of
+
+            - 'auto': the fastest that can run; the default.
+            - 'reference': the plain formula, which keeps more than ``x``.
+            - 'blocked': plain PyTorch in pieces that stay in cache.
+            - 'native': on the CPU, one pass by a kernel that the machine's
+              C compiler builds when it is first used.
 
     Raises:
         ValueError: The name is unknown.
+        RuntimeError: This machine cannot run it. The op raises the same for
+            an input that the implementation cannot take.
     """
     global _choice
-    if name not in _CHOICES:
-        raise ValueError(f'implementation {name!r} is unknown: choose one of '
-                         f'{", ".join(_CHOICES)}.')
+    if name != 'auto':
+        if name not in _IMPLEMENTATIONS:
+            raise ValueError(
+                f'implementation {name!r} is unknown: choose one of auto, '
+                f'{", ".join(_IMPLEMENTATIONS)}.')
+        _require(name, _IMPLEMENTATIONS[name].unavailable())
     _choice = name
 
 
@@ -71,10 +83,22 @@ def get_implementation() -> str:
     return _choice
 
 
-def _select(x: Tensor):
-    if _choice == 'reference' or _is_traced(x):
+def _select(x: Tensor) -> Callable[..., Tensor]:
+    if _choice != 'auto':
+        _require(_choice, _IMPLEMENTATIONS[_choice].refuses(x))
+        return _IMPLEMENTATIONS[_choice].acon
+    if _is_traced(x):
         return reference.acon
+    for module in (native, ):
+        if module.refuses(x) is None and module.unavailable() is None:
+            return module.acon
     return blocked.acon
+
+
+def _require(name: str, problem: str | None) -> None:
+    if problem is not None:
+        raise RuntimeError(f'implementation {name!r} cannot run: {problem}; '
+                           "set_implementation('auto') chooses one that can.")
 
 
 def _is_traced(x: Tensor) -> bool:

@@ -1,5 +1,6 @@
 """How a tensor lies in memory, as the matrix that a kernel walks over."""
-from typing import NamedTuple, Sequence, Tuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -13,7 +14,7 @@ class Matrix(NamedTuple):
     (unless a sample is one pixel), else 1. Parameters are 1 long in the
     dimensions where they do not vary.
     """
-    shape: Tuple[int, int, int]
+    shape: tuple[int, int, int]
     dim: int
     side_by_side: bool
 
@@ -32,13 +33,13 @@ class Matrix(NamedTuple):
 
     def view(self, x: Tensor) -> Tensor:
         """The matrix of a tensor; a copy if the tensor lies differently."""
-        if self.side_by_side:
+        if self.side_by_side and self.dim < x.dim() - 1:
             x = x.movedim(self.dim, -1)
         return x.reshape(self.shape)
 
     def restore(self, matrix: Tensor, like: Tensor) -> Tensor:
         """The tensor, shaped as ``like``, whose matrix this is."""
-        if not self.side_by_side:
+        if not self.side_by_side or self.dim == like.dim() - 1:
             return matrix.view(like.shape)
         moved = like.movedim(self.dim, -1).shape
         return matrix.view(moved).movedim(-1, self.dim)
@@ -56,13 +57,22 @@ class Matrix(NamedTuple):
             return parameter.view(1, samples, channels)
         return parameter.reshape(samples, 1, channels)
 
-    def restore_parameter(self, matrix: Tensor, parameter: Tensor,
+    def restore_gradients(self, matrices: Sequence[Tensor | None], x: Tensor,
+                          parameters: Sequence[Tensor]
+                          ) -> list[Tensor | None]:
+        """Gradients of ``x`` and its parameters from those of the views."""
+        return [
+            None if matrix is None else self._restore_gradient(
+                matrix, value, x)
+            for matrix, value in zip(matrices, (x, *parameters))
+        ]
+
+    def _restore_gradient(self, matrix: Tensor, value: Tensor,
                           x: Tensor) -> Tensor:
-        """Sum a matrix, as of :meth:`view_parameter`, to the parameter."""
-        if parameter.shape == x.shape:
+        if value.shape == x.shape:
             return self.restore(matrix, x)
         if not self.side_by_side:
             rows = matrix.view(*x.shape[:self.dim + 1],
-                               *parameter.shape[self.dim + 1:])
-            return rows.sum_to_size(parameter.shape)
-        return matrix.view(parameter.shape)
+                               *value.shape[self.dim + 1:])
+            return rows.sum_to_size(value.shape)
+        return matrix.view(value.shape)

@@ -2,23 +2,29 @@
 
 Tracing, scripting and ONNX export see these lines and nothing else.
 """
-from typing import Union
-
 import torch
 from torch import Tensor
 
 
 def acon(x: Tensor,
-         p1: Union[Tensor, float],
-         p2: Union[Tensor, float],
-         beta: Union[Tensor, float],
+         p1: Tensor | float,
+         p2: Tensor | float,
+         beta: Tensor | float,
          channel_dim: int = 1) -> Tensor:
     """See :func:`acon_mm.functional.acon`."""
     inputs = x.to(compute_dtype(x))
-    b = broadcast(p2, x, channel_dim) * inputs
-    difference = broadcast(p1, x, channel_dim) * inputs - b
+    b = broadcast(p2, x, channel_dim, True) * inputs
+    difference = broadcast(p1, x, channel_dim, True) * inputs - b
     switch = torch.sigmoid(broadcast(beta, x, channel_dim) * difference)
     return (difference * switch + b).to(x.dtype)
+
+
+def unavailable() -> None:
+    """It runs everywhere."""
+
+
+def refuses(x: Tensor) -> None:
+    """It takes every input."""
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:
@@ -26,15 +32,18 @@ def compute_dtype(x: Tensor) -> torch.dtype:
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
-def broadcast(parameter: Union[Tensor, float], x: Tensor,
-              channel_dim: int) -> Tensor:
+def broadcast(parameter: Tensor | float,
+              x: Tensor,
+              channel_dim: int,
+              shared: bool = False) -> Tensor:
     """A parameter in the dtype of the arithmetic, shaped to multiply ``x``.
 
     Args:
-        parameter: A float, or a tensor (), (C,), (N, C), (N, 1) or ``x``'s
-            own shape.
+        parameter: A float, or a tensor () or (C,), or unless ``shared``
+            (N, C), (N, 1) or ``x``'s own shape.
         x (Tensor): The input with C channels in ``channel_dim``.
         channel_dim (int): May be negative.
+        shared (bool): Whether all samples share it, as they do p1 and p2.
 
     Returns:
         Tensor: As many dimensions as ``x``, each 1 or as long as ``x``'s.
@@ -50,7 +59,7 @@ def broadcast(parameter: Union[Tensor, float], x: Tensor,
                           device=x.device)
     # comparing sizes would make tracing warn that it fixes them
     if not torch.jit.is_tracing():
-        _check(parameter, x, channel_dim)
+        check(parameter, x, channel_dim, shared)
     shape = [1] * x.dim()
     if parameter.dim() == x.dim():
         shape = list(parameter.shape)
@@ -61,18 +70,23 @@ def broadcast(parameter: Union[Tensor, float], x: Tensor,
     return parameter.to(dtype).reshape(shape)
 
 
-def _check(parameter: Tensor, x: Tensor, channel_dim: int) -> None:
+def check(parameter: Tensor, x: Tensor, channel_dim: int,
+          shared: bool) -> None:
+    """Refuse a parameter of another shape than :func:`broadcast` takes."""
     samples, channels = x.size(0), x.size(channel_dim)
-    if parameter.dim() == 1:
-        fits = parameter.size(0) == channels
-    elif parameter.dim() == 2 and parameter.shape != x.shape:
-        fits = parameter.size(0) == samples and (parameter.size(1) == channels
-                                                 or parameter.size(1) == 1)
+    if parameter.dim() < 2:
+        fits = parameter.dim() == 0 or parameter.size(0) == channels
+    elif shared:
+        fits = False
+    elif parameter.shape == x.shape:
+        fits = True
     else:
-        fits = parameter.dim() == 0 or parameter.shape == x.shape
+        fits = (parameter.dim() == 2 and parameter.size(0) == samples
+                and (parameter.size(1) == channels or parameter.size(1) == 1))
     if not fits:
+        others = '' if shared else (
+            f', ({samples}, {channels}), ({samples}, 1) or its own shape')
         raise ValueError(
             f'A parameter of shape {list(parameter.shape)} does not fit an '
             f'input of shape {list(x.shape)} with channel_dim={channel_dim}: '
-            f'give ({channels},), ({samples}, {channels}), ({samples}, 1) or '
-            'the shape of the input.')
+            f'give a float, ({channels},){others}.')

@@ -1,11 +1,9 @@
 """The smooth maximum of any number of functions."""
-from typing import Union
-
 import torch
 from torch import Tensor
 
 
-def smooth_maximum(*inputs: Tensor, beta: Union[Tensor, float]) -> Tensor:
+def smooth_maximum(*inputs: Tensor, beta: Tensor | float) -> Tensor:
     r"""Differentiable maximum of several functions, Sec. 3.1 of the paper.
 
     .. math:: S_\beta(x_1, ..., x_n) =
