@@ -3,9 +3,11 @@
 :func:`acon` is the only place that computes it. It has several
 implementations, which :func:`set_implementation` chooses between.
 """
+from .channel_mean import channel_mean
 from .dispatch import acon, get_implementation, set_implementation
 from .smooth_maximum import smooth_maximum
 
 __all__ = [
-    'acon', 'get_implementation', 'set_implementation', 'smooth_maximum'
+    'acon', 'channel_mean', 'get_implementation', 'set_implementation',
+    'smooth_maximum'
 ]

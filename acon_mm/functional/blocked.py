@@ -40,12 +40,12 @@ class _Blocked:
             return kernels.forward(x, *parameters)
         matrix = Matrix.of(x, parameters, dim)
         shaped = [matrix.view_parameter(p, x) for p in parameters]
-        inputs = matrix.view(x)
-        outputs = inputs.new_empty(matrix.shape)
+        y = matrix.new_empty(x)
+        inputs, outputs = matrix.view(x), matrix.view(y)
         for piece in _pieces(matrix.shape):
             outputs[piece] = kernels.forward(
                 inputs[piece], *(_cut(p, piece) for p in shaped))
-        return matrix.restore(outputs, x)
+        return y
 
     @staticmethod
     def backward(dy: Tensor, x: Tensor, parameters: Parameters, dim: int,
@@ -68,7 +68,8 @@ def _pieced_backward(dy: Tensor, x: Tensor, parameters: Sequence[Tensor],
     matrix = Matrix.of(x, parameters, dim)
     shaped = [matrix.view_parameter(p, x) for p in parameters]
     inputs, upstream = matrix.view(x), matrix.view(dy)
-    dx = inputs.new_empty(matrix.shape) if needs[0] else None
+    dx = matrix.new_empty(x) if needs[0] else None
+    outputs = None if dx is None else matrix.view(dx)
     totals = [
         torch.zeros_like(p) if need else None
         for p, need in zip(shaped, needs[1:])
@@ -77,12 +78,12 @@ def _pieced_backward(dy: Tensor, x: Tensor, parameters: Sequence[Tensor],
         part, *sums = kernels.backward(upstream[piece], inputs[piece],
                                        *(_cut(p, piece) for p in shaped),
                                        needs)
-        if dx is not None:
-            dx[piece] = part
+        if outputs is not None:
+            outputs[piece] = part
         for total, part in zip(totals, sums):
             if total is not None:
                 _cut(total, piece).add_(part)
-    return matrix.restore_gradients([dx, *totals], x, parameters)
+    return [dx, *matrix.restore_parameters(totals, x, parameters)]
 
 
 def _broadcast(x: Tensor, parameters: Parameters, dim: int) -> list[Tensor]:

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from . import blocked, native, reference
+from .tracing import is_traced
 
 _IMPLEMENTATIONS = {
     'reference': reference,
@@ -87,7 +88,7 @@ def _select(x: Tensor) -> Callable[..., Tensor]:
     if _choice != 'auto':
         _require(_choice, _IMPLEMENTATIONS[_choice].refuses(x))
         return _IMPLEMENTATIONS[_choice].acon
-    if _is_traced(x):
+    if is_traced(x):
         return reference.acon
     for module in (native, ):
         if module.refuses(x) is None and module.unavailable() is None:
@@ -99,10 +100,3 @@ def _require(name: str, problem: str | None) -> None:
     if problem is not None:
         raise RuntimeError(f'implementation {name!r} cannot run: {problem}; '
                            "set_implementation('auto') chooses one that can.")
-
-
-def _is_traced(x: Tensor) -> bool:
-    """Whether a graph is being captured, which should show the formula."""
-    return (torch.compiler.is_compiling() or torch.jit.is_tracing()
-            or x.is_meta
-            or type(x) not in (Tensor, torch.nn.Parameter))

@@ -2,6 +2,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -37,6 +38,15 @@ class Matrix(NamedTuple):
             x = x.movedim(self.dim, -1)
         return x.reshape(self.shape)
 
+    def new_empty(self, x: Tensor) -> Tensor:
+        """Memory like that of ``x``, whose view is no copy.
+
+        It is no view itself, so that autograd may add to it in place.
+        """
+        if self.side_by_side and self.dim < x.dim() - 1:
+            return torch.empty_like(x)
+        return torch.empty_like(x, memory_format=torch.contiguous_format)
+
     def restore(self, matrix: Tensor, like: Tensor) -> Tensor:
         """The tensor, shaped as ``like``, whose matrix this is."""
         if not self.side_by_side or self.dim == like.dim() - 1:
@@ -57,22 +67,22 @@ class Matrix(NamedTuple):
             return parameter.view(1, samples, channels)
         return parameter.reshape(samples, 1, channels)
 
-    def restore_gradients(self, matrices: Sequence[Tensor | None], x: Tensor,
-                          parameters: Sequence[Tensor]
-                          ) -> list[Tensor | None]:
-        """Gradients of ``x`` and its parameters from those of the views."""
+    def restore_parameters(self, matrices: Sequence[Tensor | None], x: Tensor,
+                           parameters: Sequence[Tensor]
+                           ) -> list[Tensor | None]:
+        """Sum matrices, as of :meth:`view_parameter`, to the parameters."""
         return [
-            None if matrix is None else self._restore_gradient(
-                matrix, value, x)
-            for matrix, value in zip(matrices, (x, *parameters))
+            None if matrix is None else self._restore_parameter(
+                matrix, parameter, x)
+            for matrix, parameter in zip(matrices, parameters)
         ]
 
-    def _restore_gradient(self, matrix: Tensor, value: Tensor,
-                          x: Tensor) -> Tensor:
-        if value.shape == x.shape:
+    def _restore_parameter(self, matrix: Tensor, parameter: Tensor,
+                           x: Tensor) -> Tensor:
+        if parameter.shape == x.shape:
             return self.restore(matrix, x)
         if not self.side_by_side:
             rows = matrix.view(*x.shape[:self.dim + 1],
-                               *value.shape[self.dim + 1:])
-            return rows.sum_to_size(value.shape)
-        return matrix.view(value.shape)
+                               *parameter.shape[self.dim + 1:])
+            return rows.sum_to_size(parameter.shape)
+        return matrix.view(parameter.shape)

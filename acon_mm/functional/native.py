@@ -46,10 +46,10 @@ class _Native:
     @staticmethod
     def forward(x: Tensor, parameters: Parameters, dim: int) -> Tensor:
         job = _Job(x, parameters, dim)
-        y = torch.empty_like(job.inputs)
+        y = job.matrix.new_empty(x)
         job.library.forward(*_pointers(y, job.inputs, *job.parameters),
                             *job.layout, job.threads)
-        return job.matrix.restore(y, x)
+        return y
 
     @staticmethod
     def backward(dy: Tensor, x: Tensor, parameters: Parameters, dim: int,
@@ -57,13 +57,13 @@ class _Native:
         job = _Job(x, parameters, dim)
         upstream = job.matrix.view(dy).contiguous()
         # the sums cost nothing beside dx, so all are made and some dropped
-        dx = torch.empty_like(job.inputs)
+        dx = job.matrix.new_empty(x)
         dbeta = torch.zeros_like(job.parameters[2])
         sums = dbeta.new_zeros(3, job.samples, job.chunks, x.size(dim))
         job.library.backward(
             *_pointers(dx, sums, dbeta, upstream, job.inputs,
                        *job.parameters), *job.layout, job.chunk, job.threads)
-        grads = [job.matrix.restore(dx, x), *job.totals(sums, dbeta, x)]
+        grads = [dx, *job.totals(sums, dbeta, x)]
         return [
             _sum_to(grad, value) if need else None
             for grad, value, need in zip(grads, (x, *parameters), needs)
