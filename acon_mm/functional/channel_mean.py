@@ -19,8 +19,8 @@ def channel_mean(x: Tensor, channel_dim: int = 1) -> Tensor:
     Returns:
         Tensor: (N, C), in ``x``'s dtype; half types are summed in float32.
     """
-    channel_dim = channel_dim % x.dim()
-    dims = [d for d in range(1, x.dim()) if d != channel_dim]
+    dims = list(range(1, x.dim()))
+    dims.remove(channel_dim % x.dim())
     if len(dims) == 0:
         return x
     if torch.jit.is_scripting():
