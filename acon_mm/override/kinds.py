@@ -10,13 +10,15 @@ from acon_mm.activations import Start
 GELU_BETA = 1.77
 HARDSWISH_BETA = 1.05
 MISH_BETA = 1.25
+QUICK_GELU_BETA = 1.702  # its definition: x * sigmoid(1.702 * x)
 
 
 def start_of(act: nn.Module) -> Start | None:
     """How ACON begins as ``act``, or None if ``act`` is not to be swapped.
 
     Pointwise rectifiers have a start. Gates (Sigmoid, Hardsigmoid, Tanh) and
-    every other module have none. SiLU is met exactly; the ReLU family up to
+    every other module have none. SiLU and
+    QuickGELU are met exactly; the ReLU family up to
     ``0.2785 / beta``; GELU within 0.015, Mish and Hardswish within 0.13.
 
     Args:
@@ -33,6 +35,8 @@ def start_of(act: nn.Module) -> Start | None:
         return Start()
     if isinstance(act, (nn.SiLU, Swish)):
         return Start(beta=1.)
+    if type(act).__name__ == 'QuickGELU':  # CLIP's; mmseg, mmpretrain
+        return Start(beta=QUICK_GELU_BETA)
     if isinstance(act, nn.GELU):
         return Start(beta=GELU_BETA)
     if isinstance(act, nn.Hardswish):

@@ -31,11 +31,15 @@ class SwapReport:
         act_type (str): Type of the new activation.
         swapped (list[Swapped]): In the order of the model.
         left (list[Left]): In the order of the model.
+        functional (list[tuple[str, str]]): Activations that a method calls
+            as functions, ``('neck.forward', 'F.relu')``: no swap reaches
+            them.
     """
     model: str
     act_type: str
     swapped: list[Swapped] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
+    functional: list[tuple[str, str]] = field(default_factory=list)
 
     def swap(self, path: str, old: nn.Module, new: nn.Module,
              width: int | None) -> None:
@@ -58,4 +62,8 @@ class SwapReport:
         if reasons:
             text += '; left ' + ', '.join(
                 f'{count} x {reason}' for reason, count in reasons.items())
+        if self.functional:
+            text += '; not swapped, called as functions: ' + ', '.join(
+                f'{call} in {method}'
+                for method, call in dict.fromkeys(self.functional))
         return text

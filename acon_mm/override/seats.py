@@ -1,18 +1,23 @@
 """Every place in a model where a pointwise activation runs."""
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch.nn as nn
 
 from acon_mm.activations import AconBase
-from acon_mm.override.call_sites import (
-    CallSite,
-    call_sites,
+from acon_mm.override.call_sites import CallSite, call_sites, runs
+from acon_mm.override.features import features_at, layers_at
+from acon_mm.override.kinds import start_of
+from acon_mm.override.per_width import ActPerWidth
+from acon_mm.override.seated import (
+    can_be_seated,
     seat_name,
     seated_names,
+    stock_class,
 )
-from acon_mm.override.kinds import start_of
-from acon_mm.width import keeps_width, output_width, seat_width
+from acon_mm.width import Features
+
+Holder = tuple[str, nn.Module, str]
 
 
 @dataclass
@@ -27,7 +32,8 @@ class Seat:
         site (CallSite, optional): The call; None in a list of layers.
         several (bool): Whether ``owner`` calls ``attr`` at other places too.
         old (nn.Module): The activation that runs there now.
-        width (int, optional): Channels of its input.
+        features (set[Features]): Channels of its inputs, several where one
+            call serves several widths, none where they are not known.
         aliases (list): Other (module, attribute) pairs that hold ``old``.
     """
     path: str
@@ -36,8 +42,14 @@ class Seat:
     site: CallSite | None
     several: bool
     old: nn.Module
-    width: int | None
-    aliases: list[tuple[nn.Module, str]]
+    features: set[Features] = field(default_factory=set)
+    aliases: list[tuple[nn.Module, str]] = field(default_factory=list)
+
+    @property
+    def width(self) -> int | None:
+        """Channels of its input, None if not known or not the same."""
+        widths = {features.width for features in self.features}
+        return widths.pop() if len(widths) == 1 else None
 
     @property
     def in_residual_block(self) -> bool:
@@ -47,7 +59,7 @@ class Seat:
     @property
     def follows_spatial_conv(self) -> bool:
         """Whether the convolution in front of it is larger than 1x1."""
-        for layer in _layers(self.owner, self.site):
+        for layer in layers_at(self.owner, self.site):
             kernel = getattr(layer, 'kernel_size', None)
             if kernel is not None:
                 return max(kernel if isinstance(kernel, tuple)
@@ -57,14 +69,14 @@ class Seat:
     @property
     def frozen(self) -> bool:
         """Whether the layers in front of it (or its owner) are frozen."""
-        layers = _layers(self.owner, self.site)[:1] or [self.owner]
+        layers = layers_at(self.owner, self.site)[:1] or [self.owner]
         parameters = [p for layer in layers for p in layer.parameters()]
         return bool(parameters) and not any(
             p.requires_grad for p in parameters)
 
 
 def find_seats(model: nn.Module) -> Iterator[Seat]:
-    """Seats of all pointwise activations of ``model`` that run.
+    """Seats of all pointwise activations of ``model`` that can run.
 
     Args:
         model (nn.Module): A built model or a part of one.
@@ -74,77 +86,78 @@ def find_seats(model: nn.Module) -> Iterator[Seat]:
         ACON family that were placed before are among them.
     """
     for holders in _holders(model).values():
-        (path, owner, attr), *others = holders
-        old = getattr(owner, attr)
-        aliases = [(module, name) for _, module, name in others]
-        if isinstance(owner, nn.Sequential) or len(holders) > 1:
-            # a list calls each of its layers once, whatever else holds it
-            yield Seat(path, owner, attr, None, False, old,
-                       seat_width(owner, attr), aliases)
+        live = [holder for holder in holders if _is_live(holder)]
+        if not live:
             continue
-        sites = call_sites(type(owner), attr)
-        if len({site.index for site in sites}) < 2:
-            for site in sites[:1]:
-                yield Seat(path, owner, attr, site, False, old,
-                           _width(owner, attr, site), aliases)
+        path, owner, attr = live[0]
+        sites = _running_sites(live[0])
+        indices = {site.index for site in sites}
+        if len(holders) == 1 and len(indices) > 1 and can_be_seated(
+                stock_class(type(owner)), attr):
+            yield from _seats_of_calls(live[0], sites)
             continue
-        prefix = path[:-len(attr)]
-        for site in {site.index: site for site in sites}.values():
-            name = seat_name(attr, site.index)
-            seated = getattr(owner, name, None)
-            yield Seat(prefix + name, owner, attr, site, True,
-                       old if seated is None else seated,
-                       _width(owner, attr, site), aliases)
+        found = {
+            features_at(parent, name, site)
+            for _, parent, name in live
+            for site in _running_sites((_, parent, name)) or [None]
+        }
+        yield Seat(path, owner, attr, sites[0] if sites else None, False,
+                   getattr(owner, attr), set() if None in found else found,
+                   [h[1:] for h in holders if h is not live[0]])
 
 
-def dead_activations(model: nn.Module) -> list[str]:
-    """Paths of pointwise activations that no code of their owner calls."""
+def idle_activations(model: nn.Module) -> list[str]:
+    """Paths of pointwise activations that no code of their owner runs."""
     return [
-        path for ((path, owner, attr), *others) in _holders(model).values()
-        if not others and not isinstance(owner, nn.Sequential)
-        and not call_sites(type(owner), attr)
+        holders[0][0] for holders in _holders(model).values()
+        if not any(_is_live(holder) for holder in holders)
     ]
 
 
-def _holders(model: nn.Module) -> dict[int, list]:
-    """(path, module, attribute) of each activation, those in lists first."""
-    found: dict[int, list] = {}
+def _seats_of_calls(holder: Holder, sites: list[CallSite]) -> Iterator[Seat]:
+    path, owner, attr = holder
+    for site in {site.index: site for site in sites}.values():
+        name = seat_name(attr, site.index)
+        found = features_at(owner, attr, site)
+        yield Seat(path[:-len(attr)] + name, owner, attr, site, True,
+                   getattr(owner, name, getattr(owner, attr)),
+                   {found} if found is not None else set())
+
+
+def _holders(model: nn.Module) -> dict[int, list[Holder]]:
+    """Path, module and attribute of each activation, those in lists first."""
+    found: dict[int, list[Holder]] = {}
     for path, module in model.named_modules():
-        if isinstance(module, AconBase):
+        if isinstance(module, (AconBase, ActPerWidth)):
             continue
-        for name, child in module.named_children():
-            if name in seated_names(type(module)) or (
-                    start_of(child) is None
-                    and not isinstance(child, AconBase)):
-                continue
-            where = (f'{path}.{name}' if path else name, module, name)
-            found.setdefault(id(child), []).append(where)
+        seated = seated_names(type(module))
+        for name, child in module._modules.items():
+            if name not in seated and is_activation(child):
+                where = (f'{path}.{name}' if path else name, module, name)
+                found.setdefault(id(child), []).append(where)
     for holders in found.values():
-        holders.sort(key=lambda h: not isinstance(h[1], nn.Sequential))
+        holders.sort(key=lambda holder: not _in_list(holder))
     return found
 
 
-def _width(owner: nn.Module, attr: str,
-           site: CallSite) -> int | None:
-    width = seat_width(owner, attr)
-    if width is not None:
-        return width
-    for layer in _layers(owner, site):
-        width = output_width(layer)
-        if width is not None or not keeps_width(layer):
-            return width
-    return None
+def is_activation(module: nn.Module | None) -> bool:
+    """Whether the override could replace it, or has put it there."""
+    return isinstance(module, (AconBase, ActPerWidth)) or (
+        start_of(module) is not None)
 
 
-def _layers(owner: nn.Module, site: CallSite | None) -> list:
-    """Modules of the site's chain; a method other than plugins ends it."""
-    layers = []
-    for name in site.chain if site is not None else ():
-        layer = getattr(owner, name, None)
-        if isinstance(layer, nn.ModuleList):
-            layer = layer[-1] if len(layer) else None
-        if isinstance(layer, nn.Module):
-            layers.append(layer)
-        elif name != 'forward_plugin':  # plugins keep the width
-            break
-    return layers
+def _in_list(holder: Holder) -> bool:
+    return isinstance(holder[1], (nn.Sequential, nn.ModuleList))
+
+
+def _is_live(holder: Holder) -> bool:
+    # a list calls each of its layers, whatever else holds them
+    return _in_list(holder) or bool(_running_sites(holder))
+
+
+def _running_sites(holder: Holder) -> list[CallSite]:
+    _, owner, attr = holder
+    if _in_list(holder):
+        return []
+    return [site for site in call_sites(stock_class(type(owner)), attr)
+            if runs(owner, site.conditions)]

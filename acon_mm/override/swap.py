@@ -7,11 +7,15 @@ from mmcv.cnn import build_activation_layer
 from mmengine.registry import MODELS as ROOT_MODELS
 
 from acon_mm.activations import AconBase
-from acon_mm.override.call_sites import seat_calls
+from acon_mm.override.functional_calls import functional_calls
 from acon_mm.override.kinds import start_of
+from acon_mm.override.per_width import ActPerWidth
 from acon_mm.override.placement import Placement
+from acon_mm.override.probe import probe_features
 from acon_mm.override.report import SwapReport
-from acon_mm.override.seats import Seat, dead_activations, find_seats
+from acon_mm.override.seated import seat_calls
+from acon_mm.override.seats import Seat, find_seats, idle_activations
+from acon_mm.width import Features
 
 DEFAULT_ACT_CFG = dict(type='acon_mm.MetaAconC')
 
@@ -45,17 +49,19 @@ def swap_activations(model: nn.Module,
     name = name or type(model).__name__
     seats = list(find_seats(model))
     chosen = Placement(placement).select(model, seats, name)
+    probe_features(model, [s for s in chosen if not s.features])
     report = SwapReport(name, act_cfg['type'])
     for seat in seats:
         if not any(seat is one for one in chosen):
             report.leave(seat.path, seat.old, 'outside the placement')
-        elif isinstance(seat.old, AconBase):
+        elif isinstance(seat.old, (AconBase, ActPerWidth)):
             report.leave(seat.path, seat.old, 'already there')
         else:
             report.swap(seat.path, seat.old, _replace(seat, act_cfg, name),
                         seat.width)
-    for path in dead_activations(model):
+    for path in idle_activations(model):
         report.leave(path, model.get_submodule(path), 'never called')
+    report.functional = functional_calls(model)
     # frozen stages freeze in train(), so the new parameters freeze as well
     model.train(model.training)
     report.log()
@@ -81,9 +87,20 @@ def _replace(seat: Seat, act_cfg: dict, name: str) -> nn.Module:
 
 
 def _build(seat: Seat, act_cfg: dict, name: str) -> nn.Module:
+    """The new activation, one for each width where there are several."""
+    if len(seat.features) < 2:
+        return _build_act(seat, act_cfg, name, next(iter(seat.features), None))
+    by_width = {features.width: features for features in seat.features}
+    return ActPerWidth(
+        lambda width: _build_act(seat, act_cfg, name, by_width[width]),
+        sorted(by_width), next(iter(seat.features)).channel_dim)
+
+
+def _build_act(seat: Seat, act_cfg: dict, name: str,
+               features: Features | None) -> nn.Module:
     cfg = dict(act_cfg)
-    if cfg['type'] == 'PReLU' and seat.width is not None:
-        cfg.setdefault('num_parameters', seat.width)  # one slope a channel
+    if cfg['type'] == 'PReLU' and features is not None:
+        cfg.setdefault('num_parameters', features.width)  # a slope a channel
     try:
         new = build_activation_layer(cfg)
     except KeyError as error:
@@ -96,9 +113,11 @@ def _build(seat: Seat, act_cfg: dict, name: str) -> nn.Module:
     if 'init' not in act_cfg:
         new.init = 'match'
     new.start = start_of(seat.old) or new.start
-    if new.num_channels is None and seat.width is None:
+    if new.num_channels is None and features is None:
         raise ValueError(
             f'The width of {name}.{seat.path} ({type(seat.old).__name__}) '
             'cannot be known: leave it out of placement.')
-    new.bind(new.num_channels or seat.width)
+    new.bind(new.num_channels or features.width)
+    if features is not None and 'channel_dim' not in act_cfg:
+        new.channel_dim = features.channel_dim
     return new

@@ -1,0 +1,98 @@
+"""A seat for each call of an activation that a module shares.
+
+:func:`seat_calls` turns a block into a subclass of its stock class where
+the i-th place calls ``self.act<i>``. ``isinstance``, ``with_cp``, plugins,
+``init_weights``, pickling and ``copy.deepcopy`` go on working.
+"""
+import ast
+import functools
+from collections.abc import Collection
+
+import torch.nn as nn
+
+from acon_mm.override.call_sites import call_sites, calls_of
+from acon_mm.override.source import compile_changed, methods, parse
+
+Seats = tuple[tuple[str, frozenset[int]], ...]
+
+
+class Seated:
+    """Mixin of the subclasses made here: pickled by how they were made."""
+
+    seated_from: tuple[type, Seats]
+
+    def __reduce_ex__(self, protocol):
+        return _restore, self.seated_from, self.__dict__
+
+
+def seat_name(attr: str, index: int) -> str:
+    """Attribute of the i-th seat of ``attr``: ``act1`` for ``relu``."""
+    return f'{"act" if attr == "relu" else attr}{index}'
+
+
+def stock_class(cls: type[nn.Module]) -> type[nn.Module]:
+    """The class under the seats, ``cls`` itself where there are none."""
+    return cls.seated_from[0] if issubclass(cls, Seated) else cls
+
+
+def seat_calls(block: nn.Module, attr: str,
+               indices: Collection[int]) -> None:
+    """Make the given calls of ``block.<attr>`` call seats of their own.
+
+    The seats (:func:`seat_name`) are the caller's to set. Calls that were
+    seated before stay so.
+    """
+    cls = type(block)
+    seats = dict(cls.seated_from[1]) if issubclass(cls, Seated) else {}
+    seats[attr] = frozenset(indices) | seats.get(attr, frozenset())
+    block.__class__ = _seated_class(
+        stock_class(cls), tuple(sorted(seats.items())))
+
+
+def can_be_seated(cls: type[nn.Module], attr: str) -> bool:
+    """Whether the calls of ``attr`` are in methods that a subclass can
+    replace, not in one that only ``super()`` reaches."""
+    return all('.' not in site.method for site in call_sites(cls, attr))
+
+
+def seated_names(cls: type[nn.Module]) -> frozenset[str]:
+    """Attributes of ``cls`` that are seats made here."""
+    seats = cls.seated_from[1] if issubclass(cls, Seated) else ()
+    return frozenset(
+        seat_name(attr, i) for attr, indices in seats for i in indices)
+
+
+def _restore(cls: type[nn.Module], seats: Seats) -> nn.Module:
+    seated = _seated_class(cls, seats)
+    return seated.__new__(seated)
+
+
+@functools.cache
+def _seated_class(cls: type[nn.Module], seats: Seats) -> type:
+    namespace: dict[str, object] = {
+        'seated_from': (cls, seats),
+        '__doc__': cls.__doc__,
+        '__module__': cls.__module__,
+    }
+    for name, function in methods(cls).items():
+        names = {
+            (attr, site.ordinal): seat_name(attr, site.index)
+            for attr, indices in seats for site in call_sites(cls, attr)
+            if site.method == name and site.index in indices
+        }
+        if names and parse(function) is not None:
+            namespace[name] = compile_changed(
+                function, functools.partial(_rename_calls, names))
+    return type(f'Seated{cls.__name__}', (Seated, cls), namespace)
+
+
+def _rename_calls(names: dict[tuple[str, int], str],
+                  tree: ast.FunctionDef) -> None:
+    renamed = [
+        (call, names[attr, ordinal])
+        for attr in {attr for attr, _ in names}
+        for ordinal, call in enumerate(calls_of(tree, attr), start=1)
+        if (attr, ordinal) in names
+    ]
+    for call, name in renamed:
+        call.func.attr = name

@@ -1,0 +1,163 @@
+"""The source of a module's methods: parsed, and compiled after a change."""
+import ast
+import copy
+import functools
+import inspect
+import textwrap
+import types
+
+import torch.nn as nn
+
+
+@functools.cache
+def methods(cls: type[nn.Module]) -> dict[str, types.FunctionType]:
+    """Functions that ``cls`` runs, by the name they have in it.
+
+    One that only ``super().<name>`` reaches has its class in front:
+    ``'AnchorHead.forward'``.
+    """
+    found: dict[str, types.FunctionType] = {}
+    for klass in cls.__mro__:
+        if klass in (nn.Module, object):
+            break
+        for name, value in vars(klass).items():
+            if not isinstance(value, types.FunctionType):
+                continue
+            if name not in found:
+                found[name] = value
+            elif _calls_super(found[name], name):
+                found.setdefault(f'{klass.__name__}.{name}', value)
+    return found
+
+
+@functools.cache
+def parse(function: types.FunctionType) -> ast.FunctionDef | None:
+    """The function's tree (not to be changed), None without source."""
+    try:
+        lines, first = inspect.getsourcelines(function)
+        module = ast.parse(textwrap.dedent(''.join(lines)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    ast.increment_lineno(module, first - 1)
+    definition = module.body[0]
+    if not isinstance(definition, ast.FunctionDef):
+        return None
+    _set_parents(definition)
+    return definition
+
+
+@functools.cache
+def method_tree(cls: type[nn.Module], name: str) -> ast.FunctionDef | None:
+    """A method's tree with the layers in it that its callers hand over.
+
+    ``self.reg_pred(x, self.fcs)`` makes ``fcs`` of ``def reg_pred(self, x,
+    fcs)`` read ``self.fcs`` where all callers in ``cls`` agree.
+    """
+    tree = parse(methods(cls)[name])
+    if tree is None or name == 'forward':
+        return tree
+    parameters = [arg.arg for arg in tree.args.args[1:]]
+    given: dict[str, set[str]] = {}
+    for other in methods(cls).values():
+        for node in ast.walk(parse(other) or ast.Module([], [])):
+            if isinstance(node, ast.Call) and self_path(node.func) == name:
+                for parameter, value in zip(parameters, node.args):
+                    given.setdefault(parameter, set()).add(ast.unparse(value))
+    layers = {
+        parameter: sources.pop() for parameter, sources in given.items()
+        if len(sources) == 1 and next(iter(sources)).startswith('self.')
+    }
+    if not layers:
+        return tree
+    tree = _Substitution(layers).visit(copy.deepcopy(tree))
+    _set_parents(tree)
+    return tree
+
+
+class _Substitution(ast.NodeTransformer):
+    """Put expressions where parameters are read."""
+
+    def __init__(self, layers: dict[str, str]) -> None:
+        self.layers = layers
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id not in self.layers or not isinstance(node.ctx, ast.Load):
+            return node
+        value = ast.parse(self.layers[node.id], mode='eval').body
+        for child in ast.walk(value):
+            ast.copy_location(child, node)
+        return value
+
+
+def _set_parents(tree: ast.AST) -> None:
+    for node in ast.walk(tree):
+        for child in ast.iter_child_nodes(node):
+            child.parent = node
+
+
+def parents(node: ast.AST):
+    """Nodes around ``node``, the nearest first."""
+    while hasattr(node, 'parent'):
+        node = node.parent
+        yield node
+
+
+def self_path(node: ast.AST) -> str | None:
+    """``'a.b'`` of ``self.a.b``; ``self.a[0]`` is ``'a.0'``, ``self.a[i]``
+    (any of them) is ``'a'``."""
+    if isinstance(node, ast.Name):
+        return '' if node.id == 'self' else None
+    if isinstance(node, ast.Attribute):
+        base, last = self_path(node.value), node.attr
+    elif isinstance(node, ast.Subscript):
+        base, last = self_path(node.value), _index(node.slice)
+    else:
+        return None
+    if base is None or last is None:
+        return base or None
+    return f'{base}.{last}' if base else last
+
+
+def compile_changed(function: types.FunctionType, change) -> (
+        types.FunctionType):
+    """The function after ``change(tree)``, with the original's closure."""
+    tree = copy.deepcopy(parse(function))
+    change(tree)
+    tree.decorator_list = []
+    free = function.__code__.co_freevars
+    outer = ast.FunctionDef(
+        name='outer',
+        args=ast.arguments(
+            posonlyargs=[], kwonlyargs=[], kw_defaults=[], defaults=[],
+            args=[ast.arg(arg=name) for name in free]),
+        body=[tree, ast.Return(ast.Name(tree.name, ast.Load()))],
+        decorator_list=[])
+    module = ast.fix_missing_locations(ast.Module([outer], type_ignores=[]))
+    scope: dict[str, object] = {}
+    code = compile(module, function.__code__.co_filename, 'exec')
+    exec(code, function.__globals__, scope)
+    inner = scope['outer'](*[None] * len(free))
+    cells = dict(zip(free, function.__closure__ or ()))
+    changed = types.FunctionType(
+        inner.__code__, function.__globals__, function.__name__,
+        function.__defaults__,
+        tuple(cells[name] for name in inner.__code__.co_freevars) or None)
+    changed.__kwdefaults__ = function.__kwdefaults__
+    return functools.wraps(function)(changed)
+
+
+def _index(node: ast.AST) -> str | None:
+    try:
+        value = ast.literal_eval(node)
+    except ValueError:
+        return None
+    return str(value) if isinstance(value, int) else None
+
+
+def _calls_super(function: types.FunctionType, name: str) -> bool:
+    tree = parse(function)
+    return tree is not None and any(
+        isinstance(node, ast.Attribute) and node.attr == name
+        and isinstance(node.value, ast.Call)
+        and getattr(node.value.func, 'id', None) == 'super'
+        for node in ast.walk(tree))
