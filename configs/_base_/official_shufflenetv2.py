@@ -7,5 +7,6 @@ official_backbone = dict(
     widen_factor=1.5,
     act_cfg=dict(type='MetaAconC', r=16),
     init_cfg=dict(
+        _delete_=True,  # the prefix of our own weights
         type='Pretrained',
         checkpoint='checkpoints/shufflenetv2_1.5x_metaacon.pth'))

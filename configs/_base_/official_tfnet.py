@@ -6,4 +6,7 @@ official_backbone = dict(
     type='acon_mm.TFNet',
     widen_factor=1.5,
     act_cfg=dict(type='AconFReLU'),
-    init_cfg=dict(type='Pretrained', checkpoint='checkpoints/tfnet_1.5.pth'))
+    init_cfg=dict(
+        _delete_=True,  # the prefix of our own weights
+        type='Pretrained',
+        checkpoint='checkpoints/tfnet_1.5.pth'))

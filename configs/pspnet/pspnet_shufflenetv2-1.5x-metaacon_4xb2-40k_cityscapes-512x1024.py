@@ -1,6 +1,7 @@
 _base_ = 'mmseg::pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py'
 
 norm_cfg = dict(type='SyncBN', requires_grad=True)
+# the weights are those of configs/imagenet
 model = dict(
     pretrained=None,
     backbone=dict(
@@ -8,7 +9,12 @@ model = dict(
         type='acon_mm.ShuffleNetV2',
         widen_factor=1.5,
         norm_cfg=norm_cfg,
-        act_cfg=dict(type='MetaAconC', norm_cfg=norm_cfg)),
+        act_cfg=dict(type='MetaAconC', norm_cfg=norm_cfg),
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='work_dirs/shufflenetv2-1.5x-metaacon_8xb128_in1k/'
+            'iter_300000.pth',
+            prefix='backbone.')),
     # stride 32: the network has no dilated stages
     decode_head=dict(in_channels=704, in_index=2),
     auxiliary_head=dict(in_channels=352, in_index=1))

@@ -3,8 +3,6 @@ _base_ = [
     '../_base_/official_tfnet.py'
 ]
 
-# the first stage and the statistics stay, as in the stock ResNet configs
 model = dict(
     data_preprocessor=_base_.official_data_preprocessor,
-    backbone=dict(
-        frozen_stages=1, norm_eval=True, **_base_.official_backbone))
+    backbone=_base_.official_backbone)
