@@ -6,7 +6,7 @@ With d = (p1 - p2) x, s = sigmoid(beta d) and the upstream gradient dy::
     g     = dy (s + beta d s (1 - s))            (what reaches d)
     dx    = (p1 - p2) g + p2 dy
     dp1   = sum x g
-    dp2   = sum x dy - sum x g
+    dp2   = sum x (dy - g)
     dbeta = sum dy d d s (1 - s)
 
 Parameters come in the dtype of the arithmetic, with as many dimensions as x.
@@ -37,10 +37,10 @@ def backward(dy: Tensor, x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor,
     dx = dp1 = dp2 = dbeta = None
     if needs[3]:
         dbeta = bend.mul_(d).sum_to_size(beta.shape)
-    if needs[1] or needs[2]:
+    if needs[1]:
         dp1 = (value * g).sum_to_size(p1.shape)
     if needs[2]:
-        dp2 = (value * up).sum_to_size(p2.shape) - dp1
+        dp2 = (up - g).mul_(value).sum_to_size(p2.shape)
     if needs[0]:
         dx = g.mul_(slope).addcmul_(up, p2).to(x.dtype)
-    return [dx, dp1 if needs[1] else None, dp2, dbeta]
+    return [dx, dp1, dp2, dbeta]

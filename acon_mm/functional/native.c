@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
-#define SPAN 4096 /* neighbours summed before their sum joins the others */
+#define SPAN 1024 /* neighbours summed in float before they join a double */
 
 /* The compiler's command line chooses the element. */
 #ifdef BFLOAT16
@@ -37,7 +37,7 @@ INLINE element store(float value) { return value; }
 /* 1 / (1 + exp(-z)); exp is 2^k times the polynomial of Cephes. */
 INLINE float sigmoid(float z) {
   float v = -z;
-  v = v > 88.f ? 88.f : v;
+  v = v > 89.f ? 89.f : v; /* where 2^k is infinite, so that s is 0 */
   v = v < -87.f ? -87.f : v;
   float shifted = v * 1.44269504f + 12582912.f; /* k, in the low bits */
   float k = shifted - 12582912.f;
@@ -149,24 +149,32 @@ void backward(element *dx, float *sums, float *dbeta, const element *dy,
     long first = sample * share + c % per_sample * chunk;
     long last = first + chunk < end ? first + chunk : end;
     float *sum1 = sums + c * width, *sum2 = sum1 + chunks * width;
+    float *sum3 = sum2 + chunks * width;
     for (long row = first; row < last; row++) {
       long at = wide ? 0 : row % channels;
       const float *q1 = p1 + at, *q2 = p2 + at;
       const float *b = beta + beta_start(betas, row, n, at, channels, share);
-      float *db = sum2 + chunks * width;
-      if (betas == PER_ELEMENT)
-        db = dbeta + row * n;
+      double totals[3] = {0, 0, 0};
       for (long i = 0; i < n; i += SPAN) {
         long start = row * n + i, m = n - i < SPAN ? n - i : SPAN;
+        float part[3] = {0, 0, 0};
         if (wide)
-          backward_row(dx + start, sum1 + i, sum2 + i, db + i, dy + start,
-                       x + start, m, q1 + i, q2 + i, b + i, 1, 1);
+          backward_row(dx + start, sum1 + i, sum2 + i,
+                       betas == PER_ELEMENT ? dbeta + start : sum3 + i,
+                       dy + start, x + start, m, q1 + i, q2 + i, b + i, 1, 1);
         else if (betas == PER_ELEMENT)
-          backward_row(dx + start, sum1, sum2, db + i, dy + start, x + start,
-                       m, q1, q2, b + i, 0, 1);
+          backward_row(dx + start, part, part + 1, dbeta + start, dy + start,
+                       x + start, m, q1, q2, b + i, 0, 1);
         else
-          backward_row(dx + start, sum1, sum2, db, dy + start, x + start, m,
-                       q1, q2, b, 0, 0);
+          backward_row(dx + start, part, part + 1, part + 2, dy + start,
+                       x + start, m, q1, q2, b, 0, 0);
+        for (int k = 0; k < 3; k++)
+          totals[k] += part[k];
+      }
+      if (!wide) {
+        *sum1 = totals[0];
+        *sum2 = totals[1];
+        *sum3 = totals[2];
       }
     }
   }

@@ -40,7 +40,7 @@ class Build(NamedTuple):
 def load(dtype: torch.dtype) -> Build:
     """The library for elements of this dtype, built if need be."""
     try:
-        library = ctypes.CDLL(str(_build(dtype)))
+        library = ctypes.CDLL(str(build(dtype)))
     except subprocess.CalledProcessError as error:
         return Build(None, f'the C compiler failed: {error.stderr.strip()}')
     except OSError as error:
@@ -53,7 +53,8 @@ def load(dtype: torch.dtype) -> Build:
     return Build(library, None)
 
 
-def _build(dtype: torch.dtype) -> Path:
+def build(dtype: torch.dtype) -> Path:
+    """Path of the library, compiled unless it lies there already."""
     vectors = VECTOR_FLAGS.get(torch.backends.cpu.get_cpu_capability(), ())
     command = [
         *shlex.split(os.environ.get('CC', 'cc')), *FLAGS, *vectors,
