@@ -11,8 +11,8 @@ from pycocotools.coco import COCO
 
 from acon_mm import shapes
 
-DIGEST = '18edcb4e5839ac4d877acdd77c1ac907' \
-         'e2014be60cbb03ab8e87ddf80ccfef66'
+DIGEST = 'd6fa7443dd768d738a0f0fac3d012331' \
+         'ba6f67ddaaf884564422a3ae6d5b8b1d'
 
 
 def folder_bytes(root):

@@ -14,6 +14,10 @@ _DIRECTIONS = np.rint(_ONE * np.stack([
     np.sin(2 * np.pi * np.arange(_TURN) / _TURN),
 ], 1)).astype(np.int64)
 
+# Every class has its own bright colour (BGR), which some shapes borrow.
+_COLOURS = np.array([[60, 60, 220], [60, 220, 220], [60, 220, 60],
+                     [220, 220, 60], [220, 60, 60], [220, 60, 220]])
+
 
 def _corners(count, *radii):
     """``count`` evenly spaced (direction, radius in 1/16) pairs."""
@@ -47,8 +51,8 @@ def draw(seed, split, index, size=128):
         ``CLASSES``. At least half of every shape is visible.
     """
     rng = np.random.RandomState([seed, SPLITS.index(split), index])
-    ground = rng.randint(48, 208, 3)
-    image = _texture(rng, size, ground, contrast=80)
+    ground = rng.randint(40, 121) + rng.randint(-24, 25, 3)
+    image = _texture(rng, size, ground, contrast=40)
     instances = np.zeros((size, size), np.int64)
     labels, areas = [], []
     for _ in range(rng.randint(2, 6)):
@@ -58,7 +62,7 @@ def draw(seed, split, index, size=128):
         visible = np.bincount(candidate.ravel(), minlength=len(labels) + 2)
         if (2 * visible[1:-1] < areas).any():
             continue
-        colour = _distant_colour(rng, ground)
+        colour = _colour(rng, label)
         image[mask] = _texture(rng, size, colour, contrast=30)[mask]
         instances = candidate
         labels.append(label)
@@ -82,11 +86,11 @@ def _shape_mask(rng, name, size):
     return mask.astype(bool)
 
 
-def _distant_colour(rng, ground):
-    while True:
-        colour = rng.randint(0, 256, 3)
-        if np.abs(colour - ground).sum() >= 150:
-            return colour
+def _colour(rng, label):
+    """A bright colour, in three of four cases the one of its class."""
+    if rng.randint(4) == 0:
+        label = rng.randint(len(CLASSES))
+    return _COLOURS[label] + rng.randint(-40, 41, 3)
 
 
 def _texture(rng, size, colour, contrast):

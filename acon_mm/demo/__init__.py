@@ -1,0 +1,1 @@
+"""``make demo``: train on drawn images, show what was learned."""

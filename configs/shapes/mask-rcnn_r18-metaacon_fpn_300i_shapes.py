@@ -1,0 +1,7 @@
+_base_ = './mask-rcnn_r18_fpn_300i_shapes.py'
+
+# The beta net has no BN: it would see 8 values, one an image.
+model = dict(
+    backbone=dict(
+        type='acon_mm.ResNet',
+        act_cfg=dict(type='MetaAconC', init='paper', norm_cfg=None)))

@@ -1,0 +1,7 @@
+_base_ = './pspnet_r18-d8_300i_shapes.py'
+
+# The beta net has no BN: it would see 8 values, one an image.
+model = dict(
+    backbone=dict(
+        type='acon_mm.ResNetV1c',
+        act_cfg=dict(type='MetaAconC', init='paper', norm_cfg=None)))

@@ -1,0 +1,5 @@
+_base_ = './retinanet_r18_fpn_300i_shapes.py'
+
+model = dict(
+    backbone=dict(
+        type='acon_mm.ResNet', act_cfg=dict(type='AconC', init='paper')))

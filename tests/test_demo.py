@@ -1,0 +1,153 @@
+"""The demo: training through mim, its table, its pictures, its verdict."""
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from PIL import Image
+from rich.console import Console
+
+from acon_mm.demo import training
+from acon_mm.demo.report import new_table, report
+from acon_mm.demo.training import Run, TrainingError
+
+ROOT = Path(__file__).parents[1]
+SHORT = dict(
+    train_cfg=dict(max_iters=2, val_interval=2),
+    default_hooks=dict(
+        logger=dict(interval=1), checkpoint=dict(interval=2)))
+
+
+@pytest.fixture
+def demo():
+    """The module tools/demo.py."""
+    spec = importlib.util.spec_from_file_location('demo',
+                                                  ROOT / 'tools/demo.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def short_run(tmp_path, task, demo, **changes):
+    """A Run of two iterations, from the demo's own config."""
+    model, package, _, name, required = demo.TASKS[task]
+    path = tmp_path / name.format('-metaacon')
+    config = Config.fromfile(ROOT / demo.CONFIGS / path.name)
+    config.merge_from_dict(SHORT)
+    config.merge_from_dict(changes)
+    config.dump(path)
+    return Run(model, 'meta-ACON', package, path, required,
+               tmp_path / 'work_dir')
+
+
+def data_of(root, evaluator=None):
+    changes = {}
+    for split in ('train', 'val', 'test'):
+        changes[f'{split}_dataloader'] = dict(
+            batch_size=4,
+            num_workers=0,
+            persistent_workers=False,
+            dataset=dict(data_root=f'{root}/'))
+        if evaluator and split != 'train':
+            changes[f'{split}_evaluator'] = dict(ann_file=str(evaluator))
+    return changes
+
+
+@pytest.mark.parametrize('task, metric', [('retinanet', 'coco/bbox_mAP'),
+                                          ('pspnet', 'mIoU')])
+def test_a_short_run_gives_metrics_row_and_pictures(
+        task, metric, demo, tmp_path, shapes_coco, shapes_cityscapes, capsys):
+    if task == 'pspnet':
+        changes = data_of(shapes_cityscapes)
+    else:
+        changes = data_of(
+            shapes_coco, shapes_coco / 'annotations/instances_val2017.json')
+        changes['model'] = dict(test_cfg=dict(score_thr=0))
+    run = short_run(tmp_path, task, demo, **changes)
+    console, table = Console(), new_table()
+    training.train(run, console)
+    assert 0 <= run.metrics[metric] < 0.3
+    assert run.seconds > 0
+    # Two iterations are not enough, and the sentence says so.
+    assert len(run.failures()) == 1
+    assert 'must exceed' in run.failures()[0]
+
+    report(run, tmp_path, table, console)
+    printed = capsys.readouterr().out
+    assert table.row_count == 1
+    parameters = list(table.columns[-1].cells)[0]
+    assert 10 < float(parameters.split()[0]) < 25
+    for kind in ('predictions', 'curves', 'betas'):
+        picture = tmp_path / f'{run.config.stem}_{kind}.png'
+        assert str(picture) in printed
+        width, _ = Image.open(picture).size
+        assert width >= 1000
+
+
+def test_a_failing_training_names_its_log(demo, tmp_path):
+    run = short_run(
+        tmp_path, 'retinanet', demo, model=dict(type='NoSuchModel'))
+    with pytest.raises(TrainingError, match='NoSuchModel') as error:
+        training.train(run, Console())
+    assert str(run.work_dir / 'mim.log') in str(error.value)
+
+
+def test_records_ignore_a_line_that_is_being_written(tmp_path):
+    path = tmp_path / '20200101_000000' / 'vis_data' / 'scalars.json'
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(dict(loss=1.5, step=10)) + '\n{"loss": 1.')
+    assert training.read_records(tmp_path) == [dict(loss=1.5, step=10)]
+
+
+def test_per_cent_become_fractions():
+    record = {'mIoU': 61.5, 'coco/bbox_mAP': 0.4, 'coco/bbox_mAP_50': 0.6}
+    assert training.as_fractions(record) == {
+        'mIoU': pytest.approx(0.615),
+        'coco/bbox_mAP': 0.4
+    }
+
+
+@pytest.mark.parametrize('metrics, failing', [
+    ({'mIoU': 0.61}, 0),
+    ({'mIoU': 0.6}, 1),
+    ({'mIoU': float('nan')}, 1),
+    ({}, 1),
+])
+def test_required_metrics_must_be_exceeded(metrics, failing, tmp_path):
+    run = Run('PSPNet', 'meta-ACON', 'mmsegmentation', tmp_path,
+              {'mIoU': 0.6}, tmp_path, metrics)
+    assert len(run.failures()) == failing
+
+
+@pytest.mark.parametrize('miou, code', [(0.7, 0), (0.5, 1)])
+def test_verdict_and_exit_code(miou, code, demo, tmp_path, monkeypatch,
+                               capsys):
+    def train(run, console):
+        run.metrics = {'coco/bbox_mAP': 0.4, 'mIoU': miou}
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, 'train', train)
+    monkeypatch.setattr(demo, 'report', lambda *args: None)
+    monkeypatch.setattr(demo, 'draw_missing_data', lambda tasks: None)
+    assert demo.main() == code
+    printed = capsys.readouterr().out
+    assert ('FAILED PSPNet, meta-ACON: mIoU is 0.500' in printed) == code
+    assert 'model.backbone.type=acon_mm.ResNet' in printed
+
+
+def test_full_demo_trains_relu_without_requirements(demo, monkeypatch,
+                                                    tmp_path):
+    monkeypatch.setenv('DEMO', 'full')
+    runs = list(
+        demo.make_runs(['retinanet'], demo.chosen_activations(), tmp_path))
+    assert [(run.activation, bool(run.required)) for run in runs] == [
+        ('meta-ACON', True), ('ReLU', False)]
+    assert all((ROOT / run.config).exists() for run in runs)
+
+
+@pytest.mark.parametrize('variable', ['TASK', 'DEMO'])
+def test_unknown_choice_is_one_sentence(variable, demo, monkeypatch):
+    monkeypatch.setenv(variable, 'nonsense')
+    with pytest.raises(SystemExit, match=f'{variable}=nonsense is unknown'):
+        demo.main()

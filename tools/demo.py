@@ -1,0 +1,103 @@
+"""Train on drawn images through mim, show what was learned (make demo).
+
+The environment chooses: TASK, a comma-separated list of retinanet, pspnet and
+mask_rcnn (default: retinanet,pspnet); DEMO=full trains with ReLU as well.
+"""
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from acon_mm import shapes
+from acon_mm.demo.report import new_table, report
+from acon_mm.demo.training import Run, TrainingError, train
+
+DATA = Path('data')
+CONFIGS = Path('configs/shapes')
+COUNTS = dict(train=640, val=100)
+BOX_AP, MIOU = 'coco/bbox_mAP', 'mIoU'
+# Per task: name, package, layout of its data, config, what is required.
+TASKS = dict(
+    retinanet=('RetinaNet', 'mmdet', 'coco',
+               'retinanet_r18{}_fpn_300i_shapes.py', {BOX_AP: 0.35}),
+    mask_rcnn=('Mask R-CNN', 'mmdet', 'coco',
+               'mask-rcnn_r18{}_fpn_300i_shapes.py', {}),
+    pspnet=('PSPNet', 'mmsegmentation', 'cityscapes',
+            'pspnet_r18-d8{}_300i_shapes.py', {MIOU: 0.6}))
+NEXT = """
+Next, the same models with ReLU beside them, or Mask R-CNN:
+  make demo DEMO=full
+  make demo TASK=mask_rcnn
+or your own data, any stock config, one override:
+  mim train mmdet retinanet_r50_fpn_1x_coco.py \\
+      --cfg-options model.backbone.type=acon_mm.ResNet"""
+
+
+def chosen_tasks():
+    tasks = os.environ.get('TASK', 'retinanet,pspnet').split(',')
+    for task in tasks:
+        if task not in TASKS:
+            sys.exit(f'TASK={task} is unknown; choose from '
+                     f'{", ".join(TASKS)}')
+    return tasks
+
+
+def chosen_activations():
+    demo = os.environ.get('DEMO', '')
+    if demo not in ('', 'full'):
+        sys.exit(f'DEMO={demo} is unknown; leave it out, or give full')
+    activations = {'meta-ACON': '-metaacon'}
+    if demo == 'full':
+        activations['ReLU'] = ''
+    return activations
+
+
+def draw_missing_data(tasks):
+    for layout in sorted({TASKS[task][2] for task in tasks}):
+        root = DATA / f'shapes_{layout}'
+        if not root.exists():
+            shapes.write_dataset(root, layout, COUNTS)
+
+
+def make_runs(tasks, activations, directory):
+    for activation, suffix in activations.items():
+        for task in tasks:
+            model, package, _, config, required = TASKS[task]
+            config = CONFIGS / config.format(suffix)
+            yield Run(
+                model=model,
+                activation=activation,
+                package=package,
+                config=config,
+                required=required if suffix else {},
+                work_dir=directory / config.stem)
+
+
+def main():
+    console = Console(highlight=False)
+    tasks, activations = chosen_tasks(), chosen_activations()
+    draw_missing_data(tasks)
+    now = datetime.now().strftime('%Y%m%d_%H%M%S')
+    directory = Path('work_dirs') / 'demo' / now
+    runs = list(make_runs(tasks, activations, directory))
+    table = new_table()
+    try:
+        for run in runs:
+            train(run, console)
+            report(run, directory, table, console)
+    except TrainingError as error:
+        console.print(f'[bold red]FAILED[/] {error}', soft_wrap=True)
+        return 1
+    console.print('\n', table)
+    console.print(f'The pictures are in {directory}', soft_wrap=True)
+    failures = [sentence for run in runs for sentence in run.failures()]
+    for sentence in failures:
+        console.print(f'[bold red]FAILED[/] {sentence}', soft_wrap=True)
+    console.print(NEXT, soft_wrap=True)
+    return 1 if failures else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
