@@ -32,6 +32,23 @@ def test_meta_acon_adds_the_beta_net_and_trades_beta_for_it():
     assert meta.params - plain.params == added
 
 
+# in millions: arXiv 1704.04861, Tab. 6; megvii-model/ShuffleNet-Series
+PUBLISHED = [('MobileNetV1', 0.25, 41, 0.5), ('MobileNetV1', 0.5, 149, 1.3),
+             ('MobileNetV1', 0.75, 325, 2.6), ('MobileNetV1', 1.0, 569, 4.2),
+             ('ShuffleNetV2', 0.5, 41, 1.4), ('ShuffleNetV2', 1.0, 146, 2.3),
+             ('ShuffleNetV2', 1.5, 299, 3.5), ('ShuffleNetV2', 2.0, 591, 7.4)]
+
+
+@pytest.mark.parametrize(('name', 'factor', 'flops', 'params'), PUBLISHED)
+def test_relu_networks_have_their_published_size(name, factor, flops, params):
+    last = 4 if name == 'MobileNetV1' else 3
+    size = measure(dict(
+        type=f'acon_mm.{name}', widen_factor=factor, out_indices=(last, ),
+        act_cfg=dict(type='ReLU')))
+    assert size.flops == pytest.approx(flops * 1e6, rel=0.05)
+    assert abs(size.params - params * 1e6) < 0.06e6
+
+
 def test_senet154_has_its_published_size():
     cfg = dict(type='acon_mm.SENet154', out_indices=(3, ))
     relu = measure(dict(cfg, act_cfg=dict(type='ReLU')), input_size=32)

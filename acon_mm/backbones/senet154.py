@@ -70,7 +70,7 @@ class SEBottleneck(Block):
 
 @MODELS.register_module()
 class SENet154(StagedBackbone):
-    """SENet-154 (https://arxiv.org/abs/1709.01507, Sec. 6.1 and appendix).
+    """SENet-154 (https://arxiv.org/abs/1709.01507, appendix).
 
     Its stages 0..3 have strides 4, 8, 16 and 32.
 

@@ -1,4 +1,4 @@
-"""TFNet, the "toy funnel network" made of AconFReLU."""
+"""TFNet, the network made of AconFReLU."""
 from collections.abc import Sequence
 
 import torch
@@ -77,7 +77,7 @@ class TFBlock(Block):
 
 @MODELS.register_module()
 class TFNet(StagedBackbone):
-    """TFNet (https://arxiv.org/abs/2009.04759, Tab. 5 and appendix).
+    """TFNet, the toy funnel network (https://arxiv.org/abs/2009.04759).
 
     Its stages 0..3 have strides 4, 8, 16 and 32; index 4 is the last 1x1
     convolution.
