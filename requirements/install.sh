@@ -51,6 +51,12 @@ if ! python -c 'import cv2' 2>/dev/null; then
     install --no-deps --force-reinstall \
         "$(sed -n 's/^opencv-python==/opencv-python-headless==/p' "$pinned")"
 fi
+if ! python -c 'import torchvision' 2>/dev/null; then
+    # in a folder of its own, which only the tests of MMPretrain look into:
+    # MMEngine imports any torchvision it sees, and there is no CPU build
+    install --no-deps --upgrade --target "$venv/torchvision" \
+        "$(grep '^torchvision==' requirements/torchvision.txt)"
+fi
 if ! python -c 'import torch, mmcv._ext' 2>/dev/null; then
     say 'That MMCV was compiled for another PyTorch: compiling it again'
     install --no-deps --no-cache-dir --force-reinstall "$mmcv"
