@@ -54,7 +54,8 @@ class Seat:
     @property
     def in_residual_block(self) -> bool:
         """Whether a block of a ResNet or of its relatives calls it."""
-        return hasattr(type(self.owner), 'expansion')
+        return hasattr(self.owner, 'expansion') and hasattr(
+            self.owner, 'downsample')
 
     @property
     def follows_spatial_conv(self) -> bool:
@@ -96,13 +97,13 @@ def find_seats(model: nn.Module) -> Iterator[Seat]:
                 stock_class(type(owner)), attr):
             yield from _seats_of_calls(live[0], sites)
             continue
-        found = {
-            features_at(parent, name, site)
-            for _, parent, name in live
-            for site in _running_sites((_, parent, name)) or [None]
-        }
+        found = [
+            features_at(*holder[1:], site) for holder in live
+            for site in _running_sites(holder) or [None]
+        ]
         yield Seat(path, owner, attr, sites[0] if sites else None, False,
-                   getattr(owner, attr), set() if None in found else found,
+                   getattr(owner, attr),
+                   set().union(*found) if all(found) else set(),
                    [h[1:] for h in holders if h is not live[0]])
 
 
@@ -118,10 +119,9 @@ def _seats_of_calls(holder: Holder, sites: list[CallSite]) -> Iterator[Seat]:
     path, owner, attr = holder
     for site in {site.index: site for site in sites}.values():
         name = seat_name(attr, site.index)
-        found = features_at(owner, attr, site)
         yield Seat(path[:-len(attr)] + name, owner, attr, site, True,
                    getattr(owner, name, getattr(owner, attr)),
-                   {found} if found is not None else set())
+                   features_at(owner, attr, site))
 
 
 def _holders(model: nn.Module) -> dict[int, list[Holder]]:
