@@ -38,14 +38,19 @@ class Matrix(NamedTuple):
             x = x.movedim(self.dim, -1)
         return x.reshape(self.shape)
 
-    def new_empty(self, x: Tensor) -> Tensor:
+    def new_empty(self,
+                  x: Tensor,
+                  dtype: torch.dtype | None = None) -> Tensor:
         """Memory like that of ``x``, whose view is no copy.
 
         It is no view itself, so that autograd may add to it in place.
         """
-        if self.side_by_side and self.dim < x.dim() - 1:
-            return torch.empty_like(x)
-        return torch.empty_like(x, memory_format=torch.contiguous_format)
+        keep = self.side_by_side and self.dim < x.dim() - 1
+        return torch.empty_like(
+            x,
+            dtype=dtype,
+            memory_format=torch.preserve_format
+            if keep else torch.contiguous_format)
 
     def restore(self, matrix: Tensor, like: Tensor) -> Tensor:
         """The tensor, shaped as ``like``, whose matrix this is."""

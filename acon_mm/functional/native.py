@@ -1,13 +1,12 @@
 """ACON in one pass over memory on the CPU, by the kernels of ``native.c``."""
-import enum
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from . import native_build, reference
+from . import native_build
 from .keeps_input import KeepsInput, Parameters
-from .matrix import Matrix
+from .rows import Betas, Rows, dense_parameters
 
 # rows whose sums are made one after the other, by one thread
 CHUNK = 256
@@ -46,7 +45,7 @@ class _Native:
     @staticmethod
     def forward(x: Tensor, parameters: Parameters, dim: int) -> Tensor:
         job = _Job(x, parameters, dim)
-        y = job.matrix.new_empty(x)
+        y = job.rows.new_empty(x)
         job.library.forward(*_pointers(y, job.inputs, *job.parameters),
                             *job.layout, job.threads)
         return y
@@ -55,26 +54,19 @@ class _Native:
     def backward(dy: Tensor, x: Tensor, parameters: Parameters, dim: int,
                  needs: Sequence[bool]) -> list[Tensor | None]:
         job = _Job(x, parameters, dim)
-        upstream = job.matrix.view(dy).contiguous()
+        upstream = job.rows.view(dy)
         # the sums cost nothing beside dx, so all are made and some dropped
-        dx = job.matrix.new_empty(x)
-        dbeta = torch.zeros_like(job.parameters[2])
-        sums = dbeta.new_zeros(3, job.samples, job.chunks, x.size(dim))
+        dx, dbeta = job.rows.new_empty(x), job.new_dbeta(x)
+        sums = x.new_zeros((3, job.rows.samples, job.chunks, x.size(dim)),
+                           dtype=torch.float32)
         job.library.backward(
             *_pointers(dx, sums, dbeta, upstream, job.inputs,
                        *job.parameters), *job.layout, job.chunk, job.threads)
-        grads = [dx, *job.totals(sums, dbeta, x)]
+        grads = [dx, *job.rows.totals(sums, dbeta)]
         return [
             _sum_to(grad, value) if need else None
             for grad, value, need in zip(grads, (x, *parameters), needs)
         ]
-
-
-class _Betas(enum.IntEnum):
-    """What beta differs with; the same as in ``native.c``."""
-    PER_CHANNEL = 0
-    PER_SAMPLE = 1
-    PER_ELEMENT = 2
 
 
 class _Job:
@@ -82,62 +74,25 @@ class _Job:
 
     def __init__(self, x: Tensor, parameters: Parameters, dim: int) -> None:
         self.library = native_build.load(x.dtype).library
-        self.matrix = Matrix.of(x, (), dim)
-        self.inputs = self.matrix.view(x).contiguous()
-        p1, p2, beta = parameters
-        self.betas = _betas(beta, x)
-        self.samples = x.size(0) if self.betas == _Betas.PER_SAMPLE else 1
-        channels, wide = x.size(dim), self.matrix.side_by_side
-        _, rows, n = self.matrix.shape
-        share = rows // self.samples
-        self.chunk = min(CHUNK, share) if wide else 1
-        self.chunks = -(-share // CHUNK) if wide else share // channels
-        self.layout = (rows, n, channels, share, wide, self.betas)
+        self.rows = rows = Rows(x, parameters[2], dim)
+        self.inputs = rows.view(x)
+        self.parameters = dense_parameters(x, parameters, dim)
+        if rows.betas == Betas.PER_ELEMENT:
+            self.parameters[2] = rows.view(self.parameters[2])
+        self.parameters = [p.contiguous() for p in self.parameters]
+        self.layout = (rows.rows, rows.n, rows.channels, rows.share,
+                       rows.wide, rows.betas)
+        self.chunk = min(CHUNK, rows.share) if rows.wide else 1
+        self.chunks = (-(-rows.share // CHUNK)
+                       if rows.wide else rows.share // rows.channels)
         self.threads = min(torch.get_num_threads(),
                            max(1, x.numel() // GRAIN))
-        self.parameters = [
-            _dense(p1, (channels, ), x, dim, True),
-            _dense(p2, (channels, ), x, dim, True),
-            self._dense_beta(beta, x, dim)
-        ]
 
-    def totals(self, sums: Tensor, dbeta: Tensor, x: Tensor) -> list[Tensor]:
-        """Gradients of the parameters, from what ``backward`` left."""
-        if self.betas == _Betas.PER_SAMPLE:
-            return [*sums[:2].flatten(1, 2).sum(1), sums[2].sum(1)]
-        totals = sums.flatten(1, 2)
-        totals = totals[:, 0] if totals.size(1) == 1 else totals.sum(1)
-        dp1, dp2, shared_dbeta = totals.unbind()
-        if self.betas == _Betas.PER_CHANNEL:
-            return [dp1, dp2, shared_dbeta]
-        return [dp1, dp2, self.matrix.restore(dbeta, x)]
-
-    def _dense_beta(self, beta: Tensor | float, x: Tensor,
-                    dim: int) -> Tensor:
-        if self.betas == _Betas.PER_ELEMENT:
-            return self.matrix.view(beta).float().contiguous()
-        shape = (x.size(dim), )
-        if self.betas == _Betas.PER_SAMPLE:
-            shape = (x.size(0), *shape)
-        return _dense(beta, shape, x, dim, False)
-
-
-def _betas(beta: Tensor | float, x: Tensor) -> _Betas:
-    if not isinstance(beta, Tensor) or beta.dim() < 2:
-        return _Betas.PER_CHANNEL
-    return (_Betas.PER_ELEMENT
-            if beta.shape == x.shape else _Betas.PER_SAMPLE)
-
-
-def _dense(parameter: Tensor | float, shape: Sequence[int], x: Tensor,
-           dim: int, shared: bool) -> Tensor:
-    if not isinstance(parameter, Tensor):
-        return torch.full(shape, parameter, dtype=torch.float32)
-    if (parameter.shape == shape and parameter.dtype == torch.float32
-            and parameter.is_contiguous()):
-        return parameter
-    reference.check(parameter, x, dim, shared)
-    return parameter.expand(shape).float().contiguous()
+    def new_dbeta(self, x: Tensor) -> Tensor:
+        """Zeros for the gradient of a beta per element, if it is one."""
+        if self.rows.betas != Betas.PER_ELEMENT:
+            return x.new_empty(0)
+        return self.rows.new_empty(x, torch.float32).zero_()
 
 
 def _sum_to(grad: Tensor, value: Tensor) -> Tensor:

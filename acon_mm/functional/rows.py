@@ -1,0 +1,98 @@
+"""How the kernels that make one pass walk over a tensor."""
+import enum
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from . import reference
+from .keeps_input import Parameters
+from .matrix import Matrix
+
+
+class Betas(enum.IntEnum):
+    """What beta differs with; the kernels know these numbers."""
+    PER_CHANNEL = 0
+    PER_SAMPLE = 1
+    PER_ELEMENT = 2
+
+    @classmethod
+    def of(cls, beta: Tensor | float, x: Tensor) -> 'Betas':
+        if not isinstance(beta, Tensor) or beta.dim() < 2:
+            return cls.PER_CHANNEL
+        return cls.PER_ELEMENT if beta.shape == x.shape else cls.PER_SAMPLE
+
+
+class Rows:
+    """Rows of n elements that lie side by side in memory.
+
+    Attributes:
+        wide (bool): Whether a row is one pixel, and its n elements are the
+            channels; else it is one channel, and rows count channels first.
+        samples (int): N if beta differs with the sample, else 1.
+        share (int): Rows of each of these samples.
+    """
+
+    def __init__(self, x: Tensor, beta: Tensor | float, dim: int) -> None:
+        self.matrix = Matrix.of(x, (), dim)
+        self.betas = Betas.of(beta, x)
+        _, self.rows, self.n = self.matrix.shape
+        self.channels = x.size(dim)
+        self.samples = x.size(0) if self.betas == Betas.PER_SAMPLE else 1
+        self.share = self.rows // self.samples
+        self.wide = self.matrix.side_by_side
+
+    def view(self, x: Tensor) -> Tensor:
+        """The elements of ``x``, row by row."""
+        return self.matrix.view(x).contiguous()
+
+    def new_empty(self,
+                  x: Tensor,
+                  dtype: torch.dtype | None = None) -> Tensor:
+        """A tensor for results, which :meth:`view` does not copy."""
+        return self.matrix.new_empty(x, dtype)
+
+    def totals(self, sums: Tensor, dbeta: Tensor) -> list[Tensor]:
+        """Gradients of p1, p2 and beta from a kernel's partial sums.
+
+        Args:
+            sums (Tensor): (3, samples, parts, C), for dp1, dp2 and dbeta.
+            dbeta (Tensor): The gradient of a beta per element.
+        """
+        if self.betas == Betas.PER_SAMPLE:
+            return [*sums[:2].flatten(1, 2).sum(1), sums[2].sum(1)]
+        totals = sums.flatten(1, 2)
+        totals = totals[:, 0] if totals.size(1) == 1 else totals.sum(1)
+        dp1, dp2, shared_dbeta = totals.unbind()
+        return [
+            dp1, dp2, dbeta
+            if self.betas == Betas.PER_ELEMENT else shared_dbeta
+        ]
+
+
+def dense_parameters(x: Tensor, parameters: Parameters,
+                     dim: int) -> list[Tensor]:
+    """p1, p2 and beta as float32, of shape (C,), beta also (N, C) or x's."""
+    p1, p2, beta = parameters
+    channels = (x.size(dim), )
+    shape = {
+        Betas.PER_CHANNEL: channels,
+        Betas.PER_SAMPLE: (x.size(0), *channels),
+        Betas.PER_ELEMENT: x.shape,
+    }[Betas.of(beta, x)]
+    return [
+        _dense(p1, channels, x, dim, True),
+        _dense(p2, channels, x, dim, True),
+        _dense(beta, shape, x, dim, False)
+    ]
+
+
+def _dense(parameter: Tensor | float, shape: Sequence[int], x: Tensor,
+           dim: int, shared: bool) -> Tensor:
+    if not isinstance(parameter, Tensor):
+        return torch.full(
+            shape, parameter, dtype=torch.float32, device=x.device)
+    if parameter.shape == shape and parameter.dtype == torch.float32:
+        return parameter
+    reference.check(parameter, x, dim, shared)
+    return parameter.expand(shape).float()
