@@ -28,22 +28,27 @@ def features_of(module: nn.Module) -> Features | None:
         return None
     forward = methods(stock_class(type(module))).get('forward')
     tree = parse(forward) if forward is not None else None
-    return _after(module, returned_layers(tree)) if tree is not None else None
+    found = _after(module, returned_layers(tree)) if tree else set()
+    return found.pop() if len(found) == 1 else None
 
 
 def features_at(owner: nn.Module, attr: str,
-                site: CallSite | None) -> Features | None:
+                site: CallSite | None) -> set[Features]:
     """Channels that ``owner`` hands to its activation ``attr`` at ``site``.
 
     Args:
         owner (nn.Module): The module whose code makes the call.
         attr (str): The activation's name in it.
         site (CallSite, optional): The call; None in a list of layers.
+
+    Returns:
+        set[Features]: Several where the call is in a loop over layers of
+        different widths; none if they cannot be known.
     """
     features = seat_features(owner, attr, features_of)
-    if features is None and site is not None:
-        features = _after(owner, site.chain)
-    return features
+    if features is not None:
+        return {features}
+    return _after(owner, site.chain) if site is not None else set()
 
 
 def layers_at(owner: nn.Module, site: CallSite | None) -> list[nn.Module]:
@@ -58,17 +63,17 @@ def layers_at(owner: nn.Module, site: CallSite | None) -> list[nn.Module]:
     return layers
 
 
-def _after(owner: nn.Module, chain: tuple[str, ...]) -> Features | None:
+def _after(owner: nn.Module, chain: tuple[str, ...]) -> set[Features]:
     for path in chain:
         found = _resolve(owner, path)
         if found is None:
-            return None
+            return set()
         answers = {features_of(layer) for layer in found}
         if answers - {None}:
-            return answers.pop() if len(answers) == 1 else None
+            return set() if None in answers else answers
         if not all(keeps_width(layer) for layer in found):
-            return None
-    return None
+            return set()
+    return set()
 
 
 def _resolve(owner: nn.Module, path: str) -> list[nn.Module] | None:

@@ -57,21 +57,34 @@ def method_tree(cls: type[nn.Module], name: str) -> ast.FunctionDef | None:
     if tree is None or name == 'forward':
         return tree
     parameters = [arg.arg for arg in tree.args.args[1:]]
-    given: dict[str, set[str]] = {}
-    for other in methods(cls).values():
-        for node in ast.walk(parse(other) or ast.Module([], [])):
-            if isinstance(node, ast.Call) and self_path(node.func) == name:
-                for parameter, value in zip(parameters, node.args):
-                    given.setdefault(parameter, set()).add(ast.unparse(value))
     layers = {
-        parameter: sources.pop() for parameter, sources in given.items()
-        if len(sources) == 1 and next(iter(sources)).startswith('self.')
+        parameter: sources.pop()
+        for parameter, *sources in zip(parameters, *_arguments(cls, name))
+        if len(set(sources)) == 1 and sources[0].startswith('self.')
     }
     if not layers:
         return tree
     tree = _Substitution(layers).visit(copy.deepcopy(tree))
     _set_parents(tree)
     return tree
+
+
+def _arguments(cls: type[nn.Module], name: str) -> list[list[str]]:
+    """Sources of the positional arguments of each ``self.<name>(...)``."""
+    return [[ast.unparse(value) for value in call.args]
+            for call in _self_calls(cls).get(name, ())]
+
+
+@functools.cache
+def _self_calls(cls: type[nn.Module]) -> dict[str, list[ast.Call]]:
+    """Calls of methods and layers of ``self`` in the class, by name."""
+    found: dict[str, list[ast.Call]] = {}
+    for function in methods(cls).values():
+        for node in ast.walk(parse(function) or ast.Module([], [])):
+            path = self_path(getattr(node, 'func', None))
+            if path:
+                found.setdefault(path, []).append(node)
+    return found
 
 
 class _Substitution(ast.NodeTransformer):

@@ -49,12 +49,13 @@ def swap_activations(model: nn.Module,
     name = name or type(model).__name__
     seats = list(find_seats(model))
     chosen = Placement(placement).select(model, seats, name)
-    probe_features(model, [s for s in chosen if not s.features])
+    probe_features(model, [
+        seat for seat in chosen if not seat.features and not _placed(seat)])
     report = SwapReport(name, act_cfg['type'])
     for seat in seats:
         if not any(seat is one for one in chosen):
             report.leave(seat.path, seat.old, 'outside the placement')
-        elif isinstance(seat.old, (AconBase, ActPerWidth)):
+        elif _placed(seat):
             report.leave(seat.path, seat.old, 'already there')
         else:
             report.swap(seat.path, seat.old, _replace(seat, act_cfg, name),
@@ -66,6 +67,11 @@ def swap_activations(model: nn.Module,
     model.train(model.training)
     report.log()
     return report
+
+
+def _placed(seat: Seat) -> bool:
+    """Whether an override before this one has been here."""
+    return isinstance(seat.old, (AconBase, ActPerWidth))
 
 
 def _replace(seat: Seat, act_cfg: dict, name: str) -> nn.Module:
@@ -99,7 +105,7 @@ def _build(seat: Seat, act_cfg: dict, name: str) -> nn.Module:
 def _build_act(seat: Seat, act_cfg: dict, name: str,
                features: Features | None) -> nn.Module:
     cfg = dict(act_cfg)
-    if cfg['type'] == 'PReLU' and features is not None:
+    if cfg['type'] == 'PReLU' and features and features.channel_dim == 1:
         cfg.setdefault('num_parameters', features.width)  # a slope a channel
     try:
         new = build_activation_layer(cfg)

@@ -1,0 +1,121 @@
+"""Put the override on every model that mmdet and mmseg ship.
+
+Usage::
+
+    python tools/check_stock_configs.py                # all, or go on
+    python tools/check_stock_configs.py --sample       # each type once
+    python tools/check_stock_configs.py --retry        # the failed ones again
+    python tools/check_stock_configs.py --summary      # write the page
+
+Each distinct model is built as it is and, where that works, with
+``type='acon_mm.<model>'`` at ``placement='paper'`` and ``'all'``; see
+``stock_models/checks.py`` for what is compared. Results go to a CSV file,
+a row a model, as soon as they are there: a run that was stopped goes on
+where it was.
+"""
+import argparse
+import os
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.pool import Pool
+from pathlib import Path
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from stock_models.checks import check_model, describe
+from stock_models.configs import load_models
+from stock_models.summary import write_summary
+from stock_models.table import (
+    append_row,
+    cover,
+    key,
+    passed,
+    read_rows,
+    write_rows,
+)
+
+DOCS = Path(__file__).resolve().parents[1] / 'docs'
+# a fresh worker now and then gives back the memory of large models
+MODELS_PER_WORKER = 100
+
+
+def main() -> None:
+    args = parse_args()
+    table = args.table
+    if args.summary:
+        write_summary(table, args.page)
+        print(f'wrote {args.page}')
+        return
+    table.parent.mkdir(parents=True, exist_ok=True)
+    if args.retry:
+        write_rows(table, filter(passed, read_rows(table)))
+    os.environ['OMP_NUM_THREADS'] = '1'
+    with get_context('spawn').Pool(
+            args.jobs, maxtasksperchild=MODELS_PER_WORKER) as pool:
+        check_all(pool, args)
+    rows = read_rows(table)
+    write_rows(table, rows)
+    built = [row for row in rows if row['stock'] == 'pass']
+    print(f'{len(rows)} models, {len(built)} build; ' + ', '.join(
+        f'{sum(row[placement] == "pass" for row in built)} pass at '
+        f'{placement!r}' for placement in ('paper', 'all')))
+
+
+def check_all(pool: Pool, args) -> None:
+    """Check the models that have no row yet; a row each to the table."""
+    models = load_models(pool)
+    done = {key(row) for row in read_rows(args.table)}
+    described = [describe(model) for model in models]
+    first = [key(row) for row in cover(described)]
+    todo = [m for m, row in zip(models, described) if key(row) not in done]
+    # one model of each type first: most that can go wrong shows there
+    todo.sort(key=lambda model: key(describe(model)) not in first)
+    if args.sample:
+        todo = [m for m in todo if key(describe(m)) in first]
+    todo = todo[:args.limit]
+    with Progress(TextColumn('{task.description}'), BarColumn(),
+                  MofNCompleteColumn(), TimeRemainingColumn()) as progress:
+        task = progress.add_task('models', total=len(todo))
+        for row in pool.imap_unordered(
+                partial(check_model, timeout=args.timeout), todo):
+            append_row(args.table, row)
+            progress.update(task, advance=1, description=row['config'][:40])
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n')[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument('--table', type=Path, metavar='CSV',
+                        default=DOCS / 'stock_models.csv')
+    parser.add_argument('--page', type=Path, metavar='MD',
+                        default=DOCS / 'stock_models.md')
+    parser.add_argument('--jobs', type=positive, default=os.cpu_count(),
+                        help='processes')
+    parser.add_argument('--timeout', type=positive, default=300,
+                        help='seconds that each placement of a model may take')
+    parser.add_argument('--limit', type=positive, help='models at most')
+    parser.add_argument('--sample', action='store_true',
+                        help='each type of backbone, neck and head once')
+    parser.add_argument('--retry', action='store_true',
+                        help='check again what did not pass')
+    parser.add_argument('--summary', action='store_true',
+                        help='write the page of the table and check nothing')
+    return parser.parse_args()
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} must be a whole number of at least 1')
+    return int(text)
+
+
+if __name__ == '__main__':
+    main()

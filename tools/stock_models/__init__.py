@@ -1,0 +1,6 @@
+"""The stock models of MMDetection and MMSegmentation under the override."""
+import sys
+from pathlib import Path
+
+# for cpu_torchvision, which the tests use as well
+sys.path.append(str(Path(__file__).resolve().parents[2] / 'tests'))

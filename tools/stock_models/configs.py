@@ -1,0 +1,108 @@
+"""The distinct models among the configs that mmdet and mmseg ship."""
+import contextlib
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from importlib.util import find_spec
+from multiprocessing.pool import Pool
+from pathlib import Path
+from typing import NamedTuple
+
+from cpu_torchvision import make_importable
+from mmengine.config import Config
+
+PACKAGES = ('mmdet', 'mmseg')
+# work that a config asks for and that no layer depends on
+FEW = dict(nms_pre=64, max_per_img=16, num_points=196, max_num=16)
+FEW_SAMPLES = 16
+
+
+class StockConfig(NamedTuple):
+    """One config; ``model`` is None where ``error`` says why."""
+    package: str
+    path: str
+    model: dict | None
+    error: str = ''
+
+
+class StockModel(NamedTuple):
+    """One distinct model and the configs that have it."""
+    package: str
+    configs: list[str]
+    model: dict | None
+    error: str = ''
+
+
+def config_root(package: str) -> Path:
+    """Folder of the configs that came with an installed package."""
+    return Path(find_spec(package).origin).parent / '.mim' / 'configs'
+
+
+def list_configs() -> Iterator[tuple[str, str]]:
+    """(package, path) of all configs, those of ``_base_`` left out."""
+    for package in PACKAGES:
+        root = config_root(package)
+        for path in sorted(root.rglob('*.py')):
+            name = path.relative_to(root).as_posix()
+            if '_base_' not in path.parts:
+                yield package, name
+
+
+def load_config(package: str, path: str) -> StockConfig:
+    """Read one config; what is wrong with it goes into ``error``."""
+    make_importable()  # for mmpretrain
+    warnings.simplefilter('ignore')
+    root = config_root(package)
+    try:
+        with contextlib.chdir(root.parent):  # some read 'configs/...'
+            cfg = Config.fromfile(root / path)
+    except Exception as error:
+        return StockConfig(package, path, None, reason(error))
+    if cfg.get('model') is None:
+        return StockConfig(package, path, None)
+    return StockConfig(package, path, cfg.model.to_dict())
+
+
+def load_models(pool: Pool) -> list[StockModel]:
+    """All distinct models, in the order of their first configs."""
+    configs = pool.starmap(load_config, list_configs(), chunksize=16)
+    models: dict[str, StockModel] = {}
+    for config in configs:
+        if config.model is None and not config.error:
+            continue  # a config without a model
+        key = config.path if config.model is None else json.dumps(
+            config.model, sort_keys=True, default=repr)
+        model = models.setdefault(
+            f'{config.package} {key}',
+            StockModel(config.package, [], config.model, config.error))
+        model.configs.append(config.path)
+    return list(models.values())
+
+
+def shrink(cfg):
+    """A model's config with fewer proposals, samples and points.
+
+    They cost most of a step on the CPU and change no layer.
+    """
+    if isinstance(cfg, (list, tuple)):
+        return type(cfg)(shrink(item) for item in cfg)
+    if not isinstance(cfg, dict):
+        return cfg
+    small = {
+        name: min(value, FEW[name]) if name in FEW and isinstance(value, int)
+        else shrink(value)
+        for name, value in cfg.items()
+    }
+    if str(cfg.get('type')).endswith('Sampler') and 'num' in cfg:
+        small['num'] = min(cfg['num'], FEW_SAMPLES)
+    return small
+
+
+def reason(error: BaseException) -> str:
+    """One line that says what went wrong, without local paths."""
+    text = ' '.join(str(error).split()).replace(os.path.expanduser('~'), '~')
+    for package in ('mmdet', 'mmseg', 'torch'):
+        site = Path(find_spec(package).origin).parents[1]
+        text = text.replace(f'{site}/', '')
+    return f'{type(error).__name__}: {text}'[:240]

@@ -1,0 +1,67 @@
+"""Small drawn batches for one training step of any stock model."""
+import torch
+from mmdet.testing import demo_mm_inputs
+from mmdet.testing._utils import demo_track_inputs
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from torch import nn
+
+BATCH_SIZE = 2
+
+
+def images(size: int) -> torch.Tensor:
+    """(2, 3, size, size) of noise."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(BATCH_SIZE, 3, size, size, generator=generator)
+
+
+def training_batch(model: nn.Module, model_cfg: dict, package: str,
+                   size: int) -> dict:
+    """``inputs`` and ``data_samples`` for ``model.forward(mode='loss')``."""
+    classes = min(_values(model_cfg, 'num_classes') or [2])
+    if package == 'mmseg':
+        return dict(inputs=images(size),
+                    data_samples=[_segmentation(classes, size)
+                                  for _ in range(BATCH_SIZE)])
+    preprocessor = model.data_preprocessor
+    if 'Track' in type(preprocessor).__name__:
+        batch = demo_track_inputs(
+            batch_size=BATCH_SIZE, num_frames=2, key_frames_inds=[0],
+            image_shapes=(3, size, size), num_items=[3] * BATCH_SIZE,
+            num_classes=1, with_mask=True)
+    else:
+        batch = demo_mm_inputs(
+            batch_size=BATCH_SIZE, image_shapes=(3, size, size),
+            num_items=[3] * BATCH_SIZE, num_classes=max(2, classes),
+            with_mask=True, with_semantic=True, use_box_type=True)
+        for sample in batch['data_samples']:
+            sample.gt_instances.labels %= classes
+            sample.gt_sem_seg.sem_seg = (
+                sample.gt_sem_seg.sem_seg.long() % classes)
+    # they pad to the full size of the training images
+    preprocessor.batch_augments = None
+    return preprocessor(batch, training=True)
+
+
+def _segmentation(classes: int, size: int) -> SegDataSample:
+    generator = torch.Generator().manual_seed(0)
+    sample = SegDataSample()
+    sample.set_metainfo(dict(
+        img_shape=(size, size), ori_shape=(size, size),
+        pad_shape=(size, size), batch_input_shape=(size, size)))
+    sample.gt_sem_seg = PixelData(data=torch.randint(
+        classes, (1, size, size), generator=generator))
+    sample.gt_edge_map = PixelData(data=torch.randint(
+        2, (1, size, size), generator=generator))
+    return sample
+
+
+def _values(cfg, key: str) -> list[int]:
+    """Every positive integer under ``key`` anywhere in a config."""
+    if isinstance(cfg, dict):
+        own = [cfg[key]] if isinstance(cfg.get(key), int) else []
+        return [v for v in own if v > 0] + [
+            v for child in cfg.values() for v in _values(child, key)]
+    if isinstance(cfg, (list, tuple)):
+        return [v for child in cfg for v in _values(child, key)]
+    return []

@@ -1,0 +1,64 @@
+"""The table of the sweep: one row a model, in a CSV file."""
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+COLUMNS = (
+    'package', 'config', 'configs', 'model', 'parts', 'parameters', 'stock',
+    'paper', 'paper_swapped', 'paper_deviation', 'paper_step', 'all',
+    'all_swapped', 'all_deviation', 'all_step')
+Row = Mapping[str, object]
+
+
+def key(row: Row) -> tuple[str, str]:
+    """What names a model: its package and its first config."""
+    return str(row['package']), str(row['config'])
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a table, none if there is no file yet."""
+    if not path.exists():
+        return []
+    with path.open(newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Replace the table, in the order of packages and configs."""
+    part = path.with_suffix('.part')
+    with part.open('w', newline='') as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(sorted(rows, key=key))
+    part.replace(path)
+
+
+def append_row(path: Path, row: Row) -> None:
+    """Add a row; a new file gets its header first."""
+    new = not path.exists()
+    with path.open('a', newline='') as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def passed(row: Row) -> bool:
+    """Whether nothing is left to mend."""
+    return row['stock'] == row['paper'] == row['all'] == 'pass'
+
+
+def cover(rows: Iterable[Row]) -> list[Row]:
+    """Few rows that have each type of model, backbone, neck and head.
+
+    Small models first, so that the sample is quick to check.
+    """
+    seen: set[str] = set()
+    chosen = []
+    for row in sorted(rows, key=lambda r: (int(r.get('parameters') or 0),
+                                           key(r))):
+        types = {str(row['model']), *str(row['parts']).split()}
+        if types - seen:
+            seen |= types
+            chosen.append(row)
+    return chosen
