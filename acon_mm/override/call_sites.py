@@ -36,12 +36,16 @@ class CallSite(NamedTuple):
             last first: ``('norm2', 'conv2')``.
         conditions (tuple[str]): What must hold for it to run, as far as the
             code around it says: ``('self.with_proj', )``.
+        overwritten (bool): Whether ``x`` is changed in place afterwards
+            (``x += y``), which the backward pass of ReLU stands, for it
+            keeps its output, and that of ACON does not.
     """
     method: str
     ordinal: int
     index: int
     chain: tuple[str, ...]
     conditions: tuple[str, ...]
+    overwritten: bool
 
 
 @functools.cache
@@ -66,7 +70,8 @@ def call_sites(cls: type[nn.Module], attr: str) -> tuple[CallSite, ...]:
             chain = layers_behind(tree, value, call.lineno)
             index = seats.setdefault((ordinal, chain), len(seats) + 1)
             sites.append(CallSite(name, ordinal, index, chain,
-                                  tuple(conditions_of(call))))
+                                  tuple(conditions_of(call)),
+                                  _overwritten(tree, call)))
     return tuple(sites)
 
 
@@ -126,3 +131,17 @@ def conditions_of(node: ast.AST) -> Iterator[str]:
             some = f'self.{self_path(around.iter)}'  # `self.fcs[k]`: any k
             yield iterable if _fixed(iterable) else f'any({some})'
         child = around
+
+
+def _overwritten(tree: ast.FunctionDef, call: ast.Call) -> bool:
+    """Whether the next that happens to the argument is ``x += ...``."""
+    name = getattr(call.args[0], 'id', None) if call.args else None
+    later = [
+        node for node in ast.walk(tree)
+        if isinstance(node, (ast.Assign, ast.AugAssign))
+        and node.end_lineno >= call.end_lineno
+        and any(isinstance(n, ast.Name) and n.id == name and isinstance(
+            n.ctx, ast.Store) for n in ast.walk(node))
+    ]
+    first = min(later, key=lambda node: node.lineno, default=None)
+    return isinstance(first, ast.AugAssign)

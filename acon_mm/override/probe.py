@@ -46,22 +46,19 @@ def _backbone_path(model: nn.Module, seat: Seat) -> str:
 def _recording(seat: Seat) -> Iterator[None]:
     """Collect the features of all inputs of a seat."""
     owner, stock = seat.owner, type(seat.owner)
+    name = seat.path.rpartition('.')[2]
     recorder = _Recorder(seat.old)
-    name = seat.path.rpartition('.')[2] if seat.several else seat.attr
     setattr(owner, name, recorder)
-    if seat.several:
+    if seat.seated:
         seat_calls(owner, seat.attr, [seat.site.index])
-    for module, attr in seat.aliases:
-        setattr(module, attr, recorder)
     try:
         yield
     finally:
-        if seat.several:
-            owner.__class__ = stock
+        owner.__class__ = stock
+        if name == seat.attr:
+            setattr(owner, name, seat.old)
+        else:
             delattr(owner, name)
-        for module, attr in [(owner, seat.attr)] + seat.aliases:
-            if not seat.several:
-                setattr(module, attr, seat.old)
         seat.features = recorder.seen
 
 

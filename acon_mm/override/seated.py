@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 import torch.nn as nn
 
-from acon_mm.override.call_sites import call_sites, calls_of
+from acon_mm.override.call_sites import CallSite, call_sites, calls_of
 from acon_mm.override.source import compile_changed, methods, parse
 
 Seats = tuple[tuple[str, frozenset[int]], ...]
@@ -40,7 +40,7 @@ def seat_calls(block: nn.Module, attr: str,
     """Make the given calls of ``block.<attr>`` call seats of their own.
 
     The seats (:func:`seat_name`) are the caller's to set. Calls that were
-    seated before stay so.
+    seated before stay so. An input that is overwritten later is copied.
     """
     cls = type(block)
     seats = dict(cls.seated_from[1]) if issubclass(cls, Seated) else {}
@@ -75,24 +75,23 @@ def _seated_class(cls: type[nn.Module], seats: Seats) -> type:
         '__module__': cls.__module__,
     }
     for name, function in methods(cls).items():
-        names = {
-            (attr, site.ordinal): seat_name(attr, site.index)
+        sites = {
+            (attr, site.ordinal): site
             for attr, indices in seats for site in call_sites(cls, attr)
             if site.method == name and site.index in indices
         }
-        if names and parse(function) is not None:
+        if sites and parse(function) is not None:
             namespace[name] = compile_changed(
-                function, functools.partial(_rename_calls, names))
+                function, functools.partial(_redirect_calls, sites))
     return type(f'Seated{cls.__name__}', (Seated, cls), namespace)
 
 
-def _rename_calls(names: dict[tuple[str, int], str],
-                  tree: ast.FunctionDef) -> None:
-    renamed = [
-        (call, names[attr, ordinal])
-        for attr in {attr for attr, _ in names}
-        for ordinal, call in enumerate(calls_of(tree, attr), start=1)
-        if (attr, ordinal) in names
-    ]
-    for call, name in renamed:
-        call.func.attr = name
+def _redirect_calls(sites: dict[tuple[str, int], CallSite],
+                    tree: ast.FunctionDef) -> None:
+    calls = {attr: calls_of(tree, attr) for attr, _ in sites}
+    for (attr, ordinal), site in sites.items():
+        call = calls[attr][ordinal - 1]
+        call.func.attr = seat_name(attr, site.index)
+        if site.overwritten:
+            clone = ast.Attribute(call.args[0], 'clone', ast.Load())
+            call.args[0] = ast.Call(clone, [], [])

@@ -17,8 +17,6 @@ from acon_mm.override.seated import (
 )
 from acon_mm.width import Features
 
-Holder = tuple[str, nn.Module, str]
-
 
 @dataclass
 class Seat:
@@ -30,20 +28,20 @@ class Seat:
         owner (nn.Module): The module whose code calls it.
         attr (str): The stock activation's attribute in ``owner``.
         site (CallSite, optional): The call; None in a list of layers.
-        several (bool): Whether ``owner`` calls ``attr`` at other places too.
+        seated (bool): Whether the call needs a seat of its own, because
+            ``owner`` calls ``attr`` at other places too or overwrites its
+            input.
         old (nn.Module): The activation that runs there now.
         features (set[Features]): Channels of its inputs, several where one
             call serves several widths, none where they are not known.
-        aliases (list): Other (module, attribute) pairs that hold ``old``.
     """
     path: str
     owner: nn.Module
     attr: str
     site: CallSite | None
-    several: bool
+    seated: bool
     old: nn.Module
     features: set[Features] = field(default_factory=set)
-    aliases: list[tuple[nn.Module, str]] = field(default_factory=list)
 
     @property
     def width(self) -> int | None:
@@ -79,6 +77,9 @@ class Seat:
 def find_seats(model: nn.Module) -> Iterator[Seat]:
     """Seats of all pointwise activations of ``model`` that can run.
 
+    An object that runs at several places has a seat at each of them; a name
+    under which it does not run (``MixFFN.activate`` of SegFormer) has none.
+
     Args:
         model (nn.Module): A built model or a part of one.
 
@@ -86,37 +87,28 @@ def find_seats(model: nn.Module) -> Iterator[Seat]:
         Seat: In the order of ``model.named_modules()``; activations of the
         ACON family that were placed before are among them.
     """
-    for holders in _holders(model).values():
-        live = [holder for holder in holders if _is_live(holder)]
-        if not live:
-            continue
-        path, owner, attr = live[0]
-        sites = _running_sites(live[0])
+    for path, owner, attr in _holders(model):
+        sites = _running_sites(owner, attr)
         indices = {site.index for site in sites}
-        if len(holders) == 1 and len(indices) > 1 and can_be_seated(
-                stock_class(type(owner)), attr):
-            yield from _seats_of_calls(live[0], sites)
-            continue
-        found = [
-            features_at(*holder[1:], site) for holder in live
-            for site in _running_sites(holder) or [None]
-        ]
-        yield Seat(path, owner, attr, sites[0] if sites else None, False,
-                   getattr(owner, attr),
-                   set().union(*found) if all(found) else set(),
-                   [h[1:] for h in holders if h is not live[0]])
+        if (len(indices) > 1 or any(site.overwritten for site in sites)) and (
+                can_be_seated(stock_class(type(owner)), attr)):
+            yield from _seats_of_calls(path, owner, attr, sites)
+        elif sites or _is_list(owner):
+            found = [features_at(owner, attr, site)
+                     for site in sites or [None]]
+            yield Seat(path, owner, attr, sites[0] if sites else None, False,
+                       getattr(owner, attr),
+                       set().union(*found) if all(found) else set())
 
 
 def idle_activations(model: nn.Module) -> list[str]:
     """Paths of pointwise activations that no code of their owner runs."""
-    return [
-        holders[0][0] for holders in _holders(model).values()
-        if not any(_is_live(holder) for holder in holders)
-    ]
+    return [path for path, owner, attr in _holders(model)
+            if not _is_list(owner) and not _running_sites(owner, attr)]
 
 
-def _seats_of_calls(holder: Holder, sites: list[CallSite]) -> Iterator[Seat]:
-    path, owner, attr = holder
+def _seats_of_calls(path: str, owner: nn.Module, attr: str,
+                    sites: list[CallSite]) -> Iterator[Seat]:
     for site in {site.index: site for site in sites}.values():
         name = seat_name(attr, site.index)
         yield Seat(path[:-len(attr)] + name, owner, attr, site, True,
@@ -124,20 +116,15 @@ def _seats_of_calls(holder: Holder, sites: list[CallSite]) -> Iterator[Seat]:
                    features_at(owner, attr, site))
 
 
-def _holders(model: nn.Module) -> dict[int, list[Holder]]:
-    """Path, module and attribute of each activation, those in lists first."""
-    found: dict[int, list[Holder]] = {}
+def _holders(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
+    """Path, module and attribute of each activation."""
     for path, module in model.named_modules():
         if isinstance(module, (AconBase, ActPerWidth)):
             continue
         seated = seated_names(type(module))
         for name, child in module._modules.items():
             if name not in seated and is_activation(child):
-                where = (f'{path}.{name}' if path else name, module, name)
-                found.setdefault(id(child), []).append(where)
-    for holders in found.values():
-        holders.sort(key=lambda holder: not _in_list(holder))
-    return found
+                yield f'{path}.{name}' if path else name, module, name
 
 
 def is_activation(module: nn.Module | None) -> bool:
@@ -146,18 +133,13 @@ def is_activation(module: nn.Module | None) -> bool:
         start_of(module) is not None)
 
 
-def _in_list(holder: Holder) -> bool:
-    return isinstance(holder[1], (nn.Sequential, nn.ModuleList))
+def _is_list(owner: nn.Module) -> bool:
+    # it calls each of its layers
+    return isinstance(owner, (nn.Sequential, nn.ModuleList))
 
 
-def _is_live(holder: Holder) -> bool:
-    # a list calls each of its layers, whatever else holds them
-    return _in_list(holder) or bool(_running_sites(holder))
-
-
-def _running_sites(holder: Holder) -> list[CallSite]:
-    _, owner, attr = holder
-    if _in_list(holder):
+def _running_sites(owner: nn.Module, attr: str) -> list[CallSite]:
+    if _is_list(owner):
         return []
     return [site for site in call_sites(stock_class(type(owner)), attr)
             if runs(owner, site.conditions)]

@@ -83,11 +83,8 @@ def _replace(seat: Seat, act_cfg: dict, name: str) -> nn.Module:
     if seat.frozen:
         new.requires_grad_(False)
     new.train(seat.old.training)
-    if not seat.several:
-        for module, attr in [(seat.owner, seat.attr)] + seat.aliases:
-            setattr(module, attr, new)
-    else:
-        setattr(seat.owner, seat.path.rpartition('.')[2], new)
+    setattr(seat.owner, seat.path.rpartition('.')[2], new)
+    if seat.seated:
         seat_calls(seat.owner, seat.attr, [seat.site.index])
     return new
 

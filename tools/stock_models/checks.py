@@ -29,7 +29,7 @@ from stock_models.inputs import images, training_batch
 
 PLACEMENTS = ('paper', 'all')
 # images that give every level of a pyramid a pixel; larger where they fail
-SIZES = (64, 128, 256)
+SIZES = (64, 128, 256, 512)
 OPTIM_WRAPPER = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=1e-3, weight_decay=1e-4),
@@ -99,12 +99,23 @@ def check_placement(stock_model: StockModel, stock: nn.Module,
     """
     model = build_with_acon(  # (1)
         stock_model.package, stock_model.model, placement, stock)
-    acts = acon_modules(model)
-    deviation = check_backbone(stock, model)  # (2)
-    step = check_training_step(stock_model, stock, model)  # (3), (4)
-    return {f'{placement}_swapped': len(acts),
+    try:
+        deviation, step = _compare(stock_model, stock, model)
+    except Exception:
+        # some compute nothing sensible with PyTorch's own random weights
+        stock.init_weights()
+        model.load_state_dict(stock.state_dict(), strict=False)
+        deviation, step = _compare(stock_model, stock, model)
+    return {f'{placement}_swapped': len(acon_modules(model)),
             f'{placement}_deviation': deviation,
             f'{placement}_step': step}
+
+
+def _compare(stock_model: StockModel, stock: nn.Module,
+             model: nn.Module) -> tuple[str, str]:
+    deviation = check_backbone(stock, model)  # (2)
+    return deviation, check_training_step(  # (3), (4)
+        stock_model, stock, model)
 
 
 def check_backbone(stock: nn.Module, model: nn.Module) -> str:
@@ -120,14 +131,8 @@ def check_backbone(stock: nn.Module, model: nn.Module) -> str:
     ours, theirs = backbone_of(model), backbone_of(stock)
     if ours is None or not acon_modules(ours):
         return ''
-    for size in SIZES:
-        try:
-            expected = _run(theirs, size)
-            break
-        except Exception:
-            if size == SIZES[-1]:
-                raise
-    default = _deviation(_run(ours, size), expected)
+    training, size, expected = _first_run(theirs)
+    default = _deviation(_run(ours, training, size), expected)
     acts = acon_modules(ours).values()
     starts = [act.start for act in acts]
     for act in acts:
@@ -135,7 +140,7 @@ def check_backbone(stock: nn.Module, model: nn.Module) -> str:
             act.forward = EXACT[act.start.beta]
         elif act.start.beta == Start().beta:
             act.start_like(act.start._replace(beta=SHARP_BETA))
-    sharp = _deviation(_run(ours, size), expected)
+    sharp = _deviation(_run(ours, training, size), expected)
     for act, start in zip(acts, starts):
         act.__dict__.pop('forward', None)
         act.start_like(start)
@@ -154,7 +159,14 @@ def check_training_step(stock_model: StockModel, stock: nn.Module,
         its loss on the drawn batch.
     """
     model.train()
-    wrapper = build_optim_wrapper(model, OPTIM_WRAPPER)
+    try:
+        wrapper = build_optim_wrapper(model, OPTIM_WRAPPER)
+    except ValueError:
+        # layers that the stock model shares between its parts
+        assert not _optimizer_builds(stock), '(4) the optimizer fails to build'
+        wrapper = build_optim_wrapper(model, OPTIM_WRAPPER | dict(
+            paramwise_cfg=dict(OPTIM_WRAPPER['paramwise_cfg'],
+                               bypass_duplicate=True)))
     step, loss = _loss(stock_model, stock, model)
     wrapper.zero_grad()
     loss.backward()
@@ -168,6 +180,14 @@ def check_training_step(stock_model: StockModel, stock: nn.Module,
                 f'(3) gradient of {path}.{name} is not finite')
     wrapper.step()
     return step
+
+
+def _optimizer_builds(model: nn.Module) -> bool:
+    try:
+        build_optim_wrapper(model, OPTIM_WRAPPER)
+    except ValueError:
+        return False
+    return True
 
 
 def _loss(stock_model: StockModel, stock: nn.Module,
@@ -196,9 +216,25 @@ def _forward(stock_model: StockModel, model: nn.Module, mode: str,
     return sum(_scalars(model(**batch, mode=mode)))
 
 
-def _run(backbone: nn.Module, size: int) -> list[Tensor]:
-    for module in backbone.modules():  # norms by the batch's statistics
-        module.training = True
+def _first_run(backbone: nn.Module) -> tuple[bool, int, list[Tensor]]:
+    """Mode and image size that the backbone runs in, and its outputs.
+
+    Norms by the batch's statistics keep the signal of random weights alive;
+    a norm may forbid them (``eps=0`` of NAS-FCOS).
+    """
+    failure = None
+    for training in (True, False):
+        for size in SIZES:
+            try:
+                return training, size, _run(backbone, training, size)
+            except Exception as error:
+                failure = failure or error
+    raise failure
+
+
+def _run(backbone: nn.Module, training: bool, size: int) -> list[Tensor]:
+    for module in backbone.modules():
+        module.training = training
     torch.manual_seed(0)
     with torch.no_grad():
         return list(_tensors(backbone(images(size))))

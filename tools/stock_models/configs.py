@@ -81,14 +81,17 @@ def load_models(pool: Pool) -> list[StockModel]:
 
 
 def shrink(cfg):
-    """A model's config with fewer proposals, samples and points.
+    """A model's config that is quick to build and to train a step.
 
-    They cost most of a step on the CPU and change no layer.
+    Fewer proposals, samples and points, which cost most of a step on the
+    CPU and change no layer; and no checkpoint to download.
     """
     if isinstance(cfg, (list, tuple)):
         return type(cfg)(shrink(item) for item in cfg)
     if not isinstance(cfg, dict):
         return cfg
+    if cfg.get('type') == 'Pretrained':
+        return None
     small = {
         name: min(value, FEW[name]) if name in FEW and isinstance(value, int)
         else shrink(value)
@@ -96,6 +99,8 @@ def shrink(cfg):
     }
     if str(cfg.get('type')).endswith('Sampler') and 'num' in cfg:
         small['num'] = min(cfg['num'], FEW_SAMPLES)
+    if isinstance(cfg.get('pretrained'), str):
+        small['pretrained'] = None
     return small
 
 
