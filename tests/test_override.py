@@ -71,19 +71,14 @@ def test_stock_weights_load_and_start_the_same_function(
 
 def test_the_default_start_stays_near_relu(scope):
     scope('mmdet')
-    stock = build('ResNet', norm_eval=False)
-    for module in stock.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None  # statistics of all the images below
-    images = torch.randn(3, 4, 3, 64, 64)
-    for batch in images:
-        stock(batch)
-    model = build('acon_mm.ResNet')
+    # one stage: a random deep network makes any difference large
+    shallow = dict(norm_eval=False, num_stages=1, out_indices=(0, ))
+    stock = build('ResNet', **shallow)
+    model = build('acon_mm.ResNet', **shallow)
     model.load_state_dict(stock.state_dict(), strict=False)
-    model.eval()
-    stock.eval()
-    for ours, theirs in zip(model(images[0]), stock(images[0]), strict=True):
-        assert (ours - theirs).abs().mean() < 0.03 * theirs.std()
+    images = torch.randn(4, 3, 64, 64)
+    ours, theirs = model(images)[0], stock(images)[0]
+    assert (ours - theirs).abs().mean() < 0.01 * theirs.std()
 
 
 def test_frozen_stages_freeze_the_new_parameters(scope):
