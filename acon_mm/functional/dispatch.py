@@ -1,16 +1,18 @@
 """The public op and the choice between its implementations."""
 from collections.abc import Callable
+from types import ModuleType
 
 import torch
 from torch import Tensor
 
-from . import blocked, native, reference
-from .tracing import is_traced
+from . import blocked, native, reference, triton
+from .tracing import is_exported, is_traced
 
 _IMPLEMENTATIONS = {
     'reference': reference,
     'blocked': blocked,
     'native': native,
+    'triton': triton,
 }
 _choice = 'auto'
 
@@ -63,6 +65,7 @@ def set_implementation(name: str) -> None:
             - 'blocked': plain PyTorch in pieces that stay in cache.
             - 'native': on the CPU, one pass by a kernel that the machine's
               C compiler builds when it is first used.
+            - 'triton': on CUDA, one pass by Triton's kernels.
 
     Raises:
         ValueError: The name is unknown.
@@ -88,12 +91,16 @@ def _select(x: Tensor) -> Callable[..., Tensor]:
     if _choice != 'auto':
         _require(_choice, _IMPLEMENTATIONS[_choice].refuses(x))
         return _IMPLEMENTATIONS[_choice].acon
+    if x.is_cuda and not is_exported(x) and _can_run(triton, x):
+        return triton.acon
     if is_traced(x):
+        # Inductor makes of the formula what the kernels are
         return reference.acon
-    for module in (native, ):
-        if module.refuses(x) is None and module.unavailable() is None:
-            return module.acon
-    return blocked.acon
+    return native.acon if _can_run(native, x) else blocked.acon
+
+
+def _can_run(module: ModuleType, x: Tensor) -> bool:
+    return module.refuses(x) is None and module.unavailable() is None
 
 
 def _require(name: str, problem: str | None) -> None:

@@ -43,13 +43,15 @@ class KeepsInput(torch.autograd.Function):
         needs = ctx.needs_input_grad[1:5]
         # grad mode is on when the gradients will be differentiated again
         if torch.is_grad_enabled():
-            grads = _formula_backward(dy, (x, *parameters), ctx.dim, needs)
+            grads = formula_backward(dy, (x, *parameters), ctx.dim, needs)
         else:
             grads = ctx.kernels.backward(dy, x, parameters, ctx.dim, needs)
         return (None, *grads, None)
 
 
-def _formula_backward(dy, inputs, dim, needs):
+def formula_backward(dy: Tensor, inputs: Sequence[Tensor | float], dim: int,
+                     needs: Sequence[bool]) -> list[Tensor | None]:
+    """Gradients of x, p1, p2, beta that can be differentiated again."""
     y = reference.acon(*inputs, dim)
     wanted = [value for value, need in zip(inputs, needs) if need]
     grads = iter(torch.autograd.grad(y, wanted, dy, create_graph=True))

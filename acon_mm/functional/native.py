@@ -56,7 +56,7 @@ class _Native:
         job = _Job(x, parameters, dim)
         upstream = job.rows.view(dy)
         # the sums cost nothing beside dx, so all are made and some dropped
-        dx, dbeta = job.rows.new_empty(x), job.new_dbeta(x)
+        dx, dbeta = job.rows.new_empty(x), job.rows.new_dbeta(x)
         sums = x.new_zeros((3, job.rows.samples, job.chunks, x.size(dim)),
                            dtype=torch.float32)
         job.library.backward(
@@ -87,12 +87,6 @@ class _Job:
                        if rows.wide else rows.share // rows.channels)
         self.threads = min(torch.get_num_threads(),
                            max(1, x.numel() // GRAIN))
-
-    def new_dbeta(self, x: Tensor) -> Tensor:
-        """Zeros for the gradient of a beta per element, if it is one."""
-        if self.rows.betas != Betas.PER_ELEMENT:
-            return x.new_empty(0)
-        return self.rows.new_empty(x, torch.float32).zero_()
 
 
 def _sum_to(grad: Tensor, value: Tensor) -> Tensor:

@@ -46,11 +46,15 @@ class Rows:
         """The elements of ``x``, row by row."""
         return self.matrix.view(x).contiguous()
 
-    def new_empty(self,
-                  x: Tensor,
-                  dtype: torch.dtype | None = None) -> Tensor:
+    def new_empty(self, x: Tensor) -> Tensor:
         """A tensor for results, which :meth:`view` does not copy."""
-        return self.matrix.new_empty(x, dtype)
+        return self.matrix.new_empty(x)
+
+    def new_dbeta(self, x: Tensor) -> Tensor:
+        """Zeros for the gradient of a beta per element; else empty."""
+        if self.betas != Betas.PER_ELEMENT:
+            return x.new_empty(0, dtype=torch.float32)
+        return self.matrix.new_empty(x, torch.float32).zero_()
 
     def totals(self, sums: Tensor, dbeta: Tensor) -> list[Tensor]:
         """Gradients of p1, p2 and beta from a kernel's partial sums.

@@ -1,0 +1,125 @@
+"""The Triton kernels of ACON: one pass forward, one backward.
+
+They walk over rows (:class:`acon_mm.functional.rows.Rows`) by tiles of
+BLOCK_R rows and BLOCK_N neighbours; ``kernels.py`` has the formulas. Sums
+stay in float32 registers and are stored once for each program. Nothing but
+the shape decides their order (no atomics, no autotuning), so that training
+can be repeated to the bit.
+"""
+import triton
+import triton.language as tl
+
+# Betas of rows.py
+PER_SAMPLE = tl.constexpr(1)
+PER_ELEMENT = tl.constexpr(2)
+
+
+@triton.jit
+def _load_parameters(p1, p2, rows, cols, n, channels, WIDE: tl.constexpr):
+    """The slope p1 - p2 and p2, and where their channels are."""
+    if WIDE:
+        at = cols[None, :].to(tl.int64)
+        valid = at < n
+    else:
+        # a row beyond the last finds the parameters of some channel
+        at = (rows % channels)[:, None]
+        valid = at >= 0
+    low = tl.load(p2 + at, mask=valid, other=0.)
+    return tl.load(p1 + at, mask=valid, other=0.) - low, low, at
+
+
+@triton.jit
+def _load_beta(beta, at, offsets, inside, rows, cols, end, n, channels,
+               share, WIDE: tl.constexpr, BETAS: tl.constexpr):
+    if BETAS == PER_ELEMENT:
+        return tl.load(beta + offsets, mask=inside, other=0.)
+    valid = cols[None, :] < n if WIDE else rows[:, None] < end
+    if BETAS == PER_SAMPLE:
+        # a program with wide rows has those of one sample
+        sample = end // share - 1 if WIDE else (rows // share)[:, None]
+        at += sample * channels
+    return tl.load(beta + at, mask=valid, other=0.)
+
+
+@triton.jit
+def _first_rows(parts, share, total, STEPS: tl.constexpr,
+                BLOCK_R: tl.constexpr, WIDE: tl.constexpr):
+    """The program's first rows, and where its rows end."""
+    program = tl.program_id(0).to(tl.int64)
+    if WIDE:
+        sample = program // parts
+        start = sample * share + program % parts * (STEPS * BLOCK_R)
+        return start + tl.arange(0, BLOCK_R), (sample + 1) * share
+    else:
+        return program * BLOCK_R + tl.arange(0, BLOCK_R), total
+
+
+@triton.jit
+def forward(y, x, p1, p2, beta, total, n, channels, share, parts,
+            WIDE: tl.constexpr, BETAS: tl.constexpr, BLOCK_R: tl.constexpr,
+            BLOCK_N: tl.constexpr):
+    rows, end = _first_rows(parts, share, total, 1, BLOCK_R, WIDE)
+    cols = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
+    inside = (rows[:, None] < end) & (cols[None, :] < n)
+    offsets = rows[:, None] * n + cols[None, :]
+    slope, low, at = _load_parameters(p1, p2, rows, cols, n, channels, WIDE)
+    switch = _load_beta(beta, at, offsets, inside, rows, cols, end, n,
+                        channels, share, WIDE, BETAS)
+    value = tl.load(x + offsets, mask=inside, other=0.).to(tl.float32)
+    s = tl.sigmoid(switch * slope * value)
+    result = value * (slope * s + low)
+    tl.store(y + offsets, result.to(y.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def backward(dx, sums, dbeta, dy, x, p1, p2, beta, total, n, channels, share,
+             parts, WIDE: tl.constexpr, BETAS: tl.constexpr,
+             BLOCK_R: tl.constexpr, BLOCK_N: tl.constexpr,
+             STEPS: tl.constexpr):
+    """``sums`` is (3, programs 0, n) if WIDE, else (3, programs 1, total)."""
+    rows, end = _first_rows(parts, share, total, STEPS, BLOCK_R, WIDE)
+    across = BLOCK_N if WIDE else STEPS * BLOCK_N
+    cols = tl.program_id(1) * across + tl.arange(0, BLOCK_N)
+    slope, low, at = _load_parameters(p1, p2, rows, cols, n, channels, WIDE)
+    sum1 = tl.zeros((BLOCK_R, BLOCK_N), tl.float32)
+    sum2 = tl.zeros((BLOCK_R, BLOCK_N), tl.float32)
+    sum3 = tl.zeros((BLOCK_R, BLOCK_N), tl.float32)
+    for _ in range(STEPS):
+        inside = (rows[:, None] < end) & (cols[None, :] < n)
+        offsets = rows[:, None] * n + cols[None, :]
+        b = _load_beta(beta, at, offsets, inside, rows, cols, end, n,
+                       channels, share, WIDE, BETAS)
+        value = tl.load(x + offsets, mask=inside, other=0.).to(tl.float32)
+        up = tl.load(dy + offsets, mask=inside, other=0.).to(tl.float32)
+        d = slope * value
+        s = tl.sigmoid(b * d)
+        bend = up * s * (1. - s) * d
+        g = up * s + b * bend
+        result = slope * g + low * up
+        tl.store(dx + offsets, result.to(dx.dtype.element_ty), mask=inside)
+        sum1 += value * g
+        sum2 += value * (up - g)
+        if BETAS == PER_ELEMENT:
+            tl.store(dbeta + offsets, bend * d, mask=inside)
+        else:
+            sum3 += bend * d
+        if WIDE:
+            rows += BLOCK_R
+        else:
+            cols += BLOCK_N
+    if WIDE:
+        part = tl.program_id(0).to(tl.int64) * n + cols
+        plane = tl.num_programs(0).to(tl.int64) * n
+        _store_sums(sums, part, plane, cols < n, sum1, sum2, sum3, 0)
+    else:
+        part = tl.program_id(1).to(tl.int64) * total + rows
+        plane = tl.num_programs(1).to(tl.int64) * total
+        _store_sums(sums, part, plane, rows < total, sum1, sum2, sum3, 1)
+
+
+@triton.jit
+def _store_sums(sums, part, plane, valid, sum1, sum2, sum3,
+                AXIS: tl.constexpr):
+    tl.store(sums + part, tl.sum(sum1, AXIS), mask=valid)
+    tl.store(sums + plane + part, tl.sum(sum2, AXIS), mask=valid)
+    tl.store(sums + 2 * plane + part, tl.sum(sum3, AXIS), mask=valid)

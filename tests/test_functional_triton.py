@@ -1,0 +1,111 @@
+"""The Triton kernels, by the interpreter everywhere and on a GPU."""
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from functional_cases import CASES, Case, assert_matches, describe
+
+from acon_mm import functional
+from acon_mm.functional import triton
+
+
+def test_kernels_by_the_interpreter():
+    done = subprocess.run(
+        [sys.executable, '-m', 'pytest', '-q', 'tests/triton_cases.py'],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, 'TRITON_INTERPRET': '1'},
+        capture_output=True,
+        text=True)
+    assert done.returncode == 0, done.stdout
+    assert int(re.search(r'(\d+) passed', done.stdout)[1]) > len(CASES)
+    assert 'skipped' not in done.stdout
+
+
+def test_forced_without_a_gpu_says_why(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(RuntimeError, match="'triton'.*no CUDA device.*auto"):
+        functional.set_implementation('triton')
+
+
+def test_forced_without_triton_says_why(monkeypatch):
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    with pytest.raises(RuntimeError, match='Triton is not installed'):
+        functional.set_implementation('triton')
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('dtype', triton.DTYPES, ids=str)
+@pytest.mark.parametrize('case', CASES, ids=describe)
+def test_on_a_gpu(case, dtype):
+    assert_matches(triton.acon, case, dtype, 'cuda')
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('case', [
+    Case((4, 64, 200, 336), 1, 'channel'),
+    Case((4, 64, 200, 336), 1, 'channel', torch.channels_last),
+    Case((2, 3, 1, 70001), 1, 'sample'),
+    Case((3, 2048, 7, 7), 1, 'sample'),
+    Case((3, 2048, 7, 7), 1, 'sample', torch.channels_last),
+    Case((70000, 64), 1, 'channel'),
+], ids=describe)
+def test_large_inputs_on_a_gpu(case):
+    assert_matches(functional.acon, case, torch.float32, 'cuda')
+
+
+@pytest.mark.gpu
+def test_repeats_to_the_bit_on_a_gpu():
+    x, *parameters = (leaf.detach().cuda().requires_grad_() for leaf in Case(
+        (4, 64, 100, 168), 1, 'sample').make(torch.bfloat16))
+    results = []
+    for _ in range(3):
+        y = functional.acon(x, *parameters)
+        results.append([y, *torch.autograd.grad(y.sum(), (x, *parameters))])
+    for result in results[1:]:
+        assert all(map(torch.equal, results[0], result))
+
+
+@pytest.mark.gpu
+def test_auto_is_triton_on_a_gpu(monkeypatch):
+    x = torch.randn(2, 3, 8, 8, device='cuda')
+    calls = []
+    run = triton.acon
+    monkeypatch.setattr(triton, 'acon',
+                        lambda *args: calls.append(1) or run(*args))
+    torch.testing.assert_close(functional.acon(x, 1., 0., 1.), F.silu(x))
+    assert len(calls) == 1
+
+
+@pytest.mark.gpu
+def test_without_triton_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    case = Case((2, 3, 33, 35), 1, 'sample')
+    assert_matches(functional.acon, case, torch.bfloat16, 'cuda')
+
+
+@pytest.mark.gpu
+def test_compiles_by_inductor_on_a_gpu():
+    leaves = [leaf.detach().cuda().requires_grad_() for leaf in Case(
+        (2, 6, 31, 33), 1, 'sample').make(torch.float32)]
+
+    def layer(*inputs):
+        return functional.acon(*inputs).square().sum()
+
+    eager = torch.autograd.grad(layer(*leaves), leaves)
+    compiled = torch.compile(layer, fullgraph=True)
+    torch.testing.assert_close(
+        torch.autograd.grad(compiled(*leaves), leaves), eager)
+
+
+@pytest.mark.gpu
+def test_keeps_half_under_autocast_on_a_gpu():
+    x = torch.randn(2, 3, 8, 8, device='cuda', dtype=torch.float16)
+    p1 = torch.randn(3, device='cuda', requires_grad=True)
+    with torch.autocast('cuda'):
+        assert functional.acon(x, p1, 0., 1.).dtype == torch.float16
