@@ -72,7 +72,8 @@ def test_stock_weights_load_and_start_the_same_function(
 def test_the_default_start_stays_near_relu(scope):
     scope('mmdet')
     # one stage: a random deep network makes any difference large
-    shallow = dict(norm_eval=False, num_stages=1, out_indices=(0, ))
+    shallow = dict(norm_eval=False, num_stages=1, strides=(1, ),
+                   dilations=(1, ), out_indices=(0, ))
     stock = build('ResNet', **shallow)
     model = build('acon_mm.ResNet', **shallow)
     model.load_state_dict(stock.state_dict(), strict=False)
