@@ -27,8 +27,8 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from stock_models.checks import check_model, describe
-from stock_models.configs import load_models
+from stock_models.checks import check_group, describe
+from stock_models.configs import group_by_layers, load_models
 from stock_models.summary import write_summary
 from stock_models.table import (
     append_row,
@@ -68,23 +68,24 @@ def main() -> None:
 
 def check_all(pool: Pool, args) -> None:
     """Check the models that have no row yet; a row each to the table."""
-    models = load_models(pool)
+    groups = group_by_layers(load_models(pool))
     done = {key(row) for row in read_rows(args.table)}
-    described = [describe(model) for model in models]
-    first = [key(row) for row in cover(described)]
-    todo = [m for m, row in zip(models, described) if key(row) not in done]
+    heads = [describe(group[0]) for group in groups]
+    first = {key(row) for row in cover(heads)}
     # one model of each type first: most that can go wrong shows there
-    todo.sort(key=lambda model: key(describe(model)) not in first)
-    if args.sample:
-        todo = [m for m in todo if key(describe(m)) in first]
-    todo = todo[:args.limit]
+    order = sorted(zip(heads, groups), key=lambda pair: (
+        key(pair[0]) not in first))
+    todo = [group for head, group in order if key(head) not in done
+            and (key(head) in first or not args.sample)][:args.limit]
     with Progress(TextColumn('{task.description}'), BarColumn(),
                   MofNCompleteColumn(), TimeRemainingColumn()) as progress:
-        task = progress.add_task('models', total=len(todo))
-        for row in pool.imap_unordered(
-                partial(check_model, timeout=args.timeout), todo):
-            append_row(args.table, row)
-            progress.update(task, advance=1, description=row['config'][:40])
+        task = progress.add_task('models', total=sum(map(len, todo)))
+        for rows in pool.imap_unordered(
+                partial(check_group, timeout=args.timeout), todo):
+            for row in rows:
+                append_row(args.table, row)
+            progress.update(task, advance=len(rows),
+                            description=rows[0]['config'][:40])
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,20 +1,28 @@
 """Stock models, as they are and with the override."""
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, init_default_scope
-from torch import nn
+from torch import Tensor, nn
 
 from acon_mm.activations import AconBase
+
+# functions of torch.nn.init that fill a tensor
+INITIALIZERS = [name for name in vars(nn.init)
+                if name.endswith('_') and not name.startswith('_')]
+# random numbers in (-1, 1), a prime number of them so that no row repeats
+POOL = torch.rand(
+    1000003, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
 def build_stock(package: str, model_cfg: dict) -> nn.Module:
     """The model of a stock config, with PyTorch's own random weights."""
     init_default_scope(package)
     torch.manual_seed(0)
-    return MODELS.build(ConfigDict(model_cfg))
+    with _patched_init(kaiming_uniform_=_quick_kaiming_uniform):
+        return MODELS.build(ConfigDict(model_cfg))
 
 
 def build_with_acon(package: str, model_cfg: dict, placement: str,
@@ -29,7 +37,7 @@ def build_with_acon(package: str, model_cfg: dict, placement: str,
     cfg['type'] = f'acon_mm.{cfg["type"]}'
     cfg['placement'] = placement
     init_default_scope(package)
-    with _no_random_weights():
+    with _patched_init(**{name: _nothing for name in INITIALIZERS}):
         model = MODELS.build(cfg)
     ours = {id(t) for act in acon_modules(model).values()
             for t in act.state_dict(keep_vars=True).values()}
@@ -62,15 +70,24 @@ def backbone_of(model: nn.Module) -> nn.Module | None:
     return None
 
 
+def _quick_kaiming_uniform(tensor: Tensor, *args, **kwargs) -> Tensor:
+    """What layers start with, from a pool of random numbers."""
+    fan_in = nn.init._calculate_correct_fan(tensor, 'fan_in')
+    values = POOL.repeat(tensor.numel() // len(POOL) + 1)[:tensor.numel()]
+    with torch.no_grad():
+        return tensor.copy_(values.view_as(tensor).div_(fan_in**0.5))
+
+
+def _nothing(tensor: Tensor, *args, **kwargs) -> Tensor:
+    return tensor
+
+
 @contextlib.contextmanager
-def _no_random_weights() -> Iterator[None]:
-    """Build quickly: the weights are loaded afterwards."""
-    names = [name for name in vars(nn.init)
-             if name.endswith('_') and not name.startswith('_')]
-    saved = {name: getattr(nn.init, name) for name in names}
-    for name in names:
-        setattr(nn.init, name, lambda tensor, *args, **kwargs: tensor)
+def _patched_init(**functions: Callable) -> Iterator[None]:
+    saved = {name: getattr(nn.init, name) for name in functions}
     try:
+        for name, function in functions.items():
+            setattr(nn.init, name, function)
         yield
     finally:
         for name, function in saved.items():

@@ -81,6 +81,17 @@ def check_model(stock_model: StockModel, timeout: int) -> dict[str, object]:
     return row
 
 
+def check_group(group: list[StockModel],
+                timeout: int) -> list[dict[str, object]]:
+    """Rows of models of the same layers: the first stands for all."""
+    checked = check_model(group[0], timeout)
+    results = {name: value for name, value in checked.items()
+               if name not in describe(group[0])}
+    return [checked] + [
+        describe(model) | results | dict(same_as=group[0].configs[0])
+        for model in group[1:]]
+
+
 def describe(stock_model: StockModel) -> dict[str, object]:
     """The columns that name a model."""
     cfg = stock_model.model or {}
@@ -154,6 +165,8 @@ def check_training_step(stock_model: StockModel, stock: nn.Module,
     """(3) a step gives every new parameter a finite gradient; (4) the
     optimizer builds with ``paramwise_cfg``.
 
+    The stock layers get no gradients, which would cost half of the step.
+
     Returns:
         str: 'loss', or 'tensor' where the stock model itself cannot compute
         its loss on the drawn batch.
@@ -167,6 +180,10 @@ def check_training_step(stock_model: StockModel, stock: nn.Module,
         wrapper = build_optim_wrapper(model, OPTIM_WRAPPER | dict(
             paramwise_cfg=dict(OPTIM_WRAPPER['paramwise_cfg'],
                                bypass_duplicate=True)))
+    ours = {id(p) for act in acon_modules(model).values()
+            for p in act.parameters()}
+    for parameter in model.parameters():
+        parameter.requires_grad &= id(parameter) in ours
     step, loss = _loss(stock_model, stock, model)
     wrapper.zero_grad()
     loss.backward()

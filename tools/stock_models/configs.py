@@ -18,6 +18,14 @@ FEW = dict(nms_pre=64, max_per_img=16, num_points=196, max_num=16)
 FEW_SAMPLES = 16
 
 
+# what two models may differ in and still have the same activations, in
+# the same places and of the same widths
+NO_LAYERS = frozenset((
+    'num_classes', 'num_things_classes', 'num_stuff_classes', 'test_cfg',
+    'init_cfg', 'pretrained', 'data_preprocessor', 'align_corners',
+    'drop_path_rate', 'dropout_ratio'))
+
+
 class StockConfig(NamedTuple):
     """One config; ``model`` is None where ``error`` says why."""
     package: str
@@ -71,13 +79,35 @@ def load_models(pool: Pool) -> list[StockModel]:
     for config in configs:
         if config.model is None and not config.error:
             continue  # a config without a model
-        key = config.path if config.model is None else json.dumps(
-            config.model, sort_keys=True, default=repr)
+        key = config.path if config.model is None else _text(config.model)
         model = models.setdefault(
             f'{config.package} {key}',
             StockModel(config.package, [], config.model, config.error))
         model.configs.append(config.path)
     return list(models.values())
+
+
+def group_by_layers(models: list[StockModel]) -> list[list[StockModel]]:
+    """Models that differ in classes, weights or testing alone, together."""
+    groups: dict[str, list[StockModel]] = {}
+    for model in models:
+        key = model.configs[0] if model.model is None else _text(
+            _without(model.model, NO_LAYERS))
+        groups.setdefault(f'{model.package} {key}', []).append(model)
+    return list(groups.values())
+
+
+def _without(cfg, keys: frozenset[str]):
+    if isinstance(cfg, (list, tuple)):
+        return [_without(item, keys) for item in cfg]
+    if not isinstance(cfg, dict):
+        return cfg
+    return {name: _without(value, keys) for name, value in cfg.items()
+            if name not in keys}
+
+
+def _text(cfg) -> str:
+    return json.dumps(cfg, sort_keys=True, default=repr)
 
 
 def shrink(cfg):

@@ -6,7 +6,7 @@ from pathlib import Path
 COLUMNS = (
     'package', 'config', 'configs', 'model', 'parts', 'parameters', 'stock',
     'paper', 'paper_swapped', 'paper_deviation', 'paper_step', 'all',
-    'all_swapped', 'all_deviation', 'all_step')
+    'all_swapped', 'all_deviation', 'all_step', 'same_as')
 Row = Mapping[str, object]
 
 
