@@ -10,9 +10,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from functional_cases import CASES, Case, assert_matches, describe
+from triton import compile
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
 
 from acon_mm import functional
-from acon_mm.functional import triton
+from acon_mm.functional import triton, triton_kernels
+from acon_mm.functional.rows import Betas
 
 
 def test_kernels_by_the_interpreter():
@@ -25,6 +29,32 @@ def test_kernels_by_the_interpreter():
     assert done.returncode == 0, done.stdout
     assert int(re.search(r'(\d+) passed', done.stdout)[1]) > len(CASES)
     assert 'skipped' not in done.stdout
+
+
+@pytest.mark.parametrize('betas', list(Betas), ids=str)
+@pytest.mark.parametrize('wide', [False, True])
+@pytest.mark.parametrize('name', ['forward', 'backward'])
+def test_kernels_compile_for_a_gpu(name, wide, betas, monkeypatch, tmp_path):
+    """The interpreter takes what the compiler refuses."""
+    monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
+    kernel = getattr(triton_kernels, name)
+    constants = dict(
+        WIDE=wide,
+        BETAS=int(betas),
+        BLOCK_R=8 if wide else 1,
+        BLOCK_N=256 if wide else 2048,
+        STEPS=8)
+    pointers = dict.fromkeys(('y', 'x', 'dx', 'dy'), '*bf16')
+    pointers |= dict.fromkeys(('p1', 'p2', 'beta', 'dbeta', 'sums'), '*fp32')
+    kinds = pointers | dict.fromkeys(constants, 'constexpr')
+    source = ASTSource(
+        kernel,
+        signature={n: kinds.get(n, 'i32') for n in kernel.arg_names},
+        constexprs={
+            n: value for n, value in constants.items()
+            if n in kernel.arg_names})
+    compiled = compile(source, target=GPUTarget('cuda', 90, 32))
+    assert 'atom' not in compiled.asm['ptx']
 
 
 def test_forced_without_a_gpu_says_why(monkeypatch):

@@ -15,30 +15,34 @@ PER_ELEMENT = tl.constexpr(2)
 
 
 @triton.jit
-def _load_parameters(p1, p2, rows, cols, n, channels, WIDE: tl.constexpr):
-    """The slope p1 - p2 and p2, and where their channels are."""
-    if WIDE:
-        at = cols[None, :].to(tl.int64)
-        valid = at < n
-    else:
-        # a row beyond the last finds the parameters of some channel
-        at = (rows % channels)[:, None]
-        valid = at >= 0
+def _load_parameters(p1, p2, rows, cols, channels, WIDE: tl.constexpr):
+    """The slope p1 - p2 and p2 of each row, or of each column if WIDE."""
+    at = cols if WIDE else rows % channels
+    valid = at < channels
     low = tl.load(p2 + at, mask=valid, other=0.)
-    return tl.load(p1 + at, mask=valid, other=0.) - low, low, at
+    slope = tl.load(p1 + at, mask=valid, other=0.) - low
+    # loaded in one dimension, since two would load each many times
+    return _expand(slope, WIDE), _expand(low, WIDE)
 
 
 @triton.jit
-def _load_beta(beta, at, offsets, inside, rows, cols, end, n, channels,
-               share, WIDE: tl.constexpr, BETAS: tl.constexpr):
+def _load_beta(beta, offsets, inside, rows, cols, end, channels, share,
+               WIDE: tl.constexpr, BETAS: tl.constexpr):
     if BETAS == PER_ELEMENT:
-        return tl.load(beta + offsets, mask=inside, other=0.)
-    valid = cols[None, :] < n if WIDE else rows[:, None] < end
-    if BETAS == PER_SAMPLE:
-        # a program with wide rows has those of one sample
-        sample = end // share - 1 if WIDE else (rows // share)[:, None]
-        at += sample * channels
-    return tl.load(beta + at, mask=valid, other=0.)
+        value = tl.load(beta + offsets, mask=inside, other=0.)
+    else:
+        at = cols.to(tl.int64) if WIDE else rows % channels
+        valid = cols < channels if WIDE else rows < end
+        if BETAS == PER_SAMPLE:
+            # a program with wide rows has those of one sample
+            at += (end // share - 1 if WIDE else rows // share) * channels
+        value = _expand(tl.load(beta + at, mask=valid, other=0.), WIDE)
+    return value
+
+
+@triton.jit
+def _expand(parameter, WIDE: tl.constexpr):
+    return parameter[None, :] if WIDE else parameter[:, None]
 
 
 @triton.jit
@@ -49,9 +53,11 @@ def _first_rows(parts, share, total, STEPS: tl.constexpr,
     if WIDE:
         sample = program // parts
         start = sample * share + program % parts * (STEPS * BLOCK_R)
-        return start + tl.arange(0, BLOCK_R), (sample + 1) * share
+        end = (sample + 1) * share
     else:
-        return program * BLOCK_R + tl.arange(0, BLOCK_R), total
+        start = program * BLOCK_R
+        end = total
+    return start + tl.arange(0, BLOCK_R), end
 
 
 @triton.jit
@@ -62,9 +68,9 @@ def forward(y, x, p1, p2, beta, total, n, channels, share, parts,
     cols = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
     inside = (rows[:, None] < end) & (cols[None, :] < n)
     offsets = rows[:, None] * n + cols[None, :]
-    slope, low, at = _load_parameters(p1, p2, rows, cols, n, channels, WIDE)
-    switch = _load_beta(beta, at, offsets, inside, rows, cols, end, n,
-                        channels, share, WIDE, BETAS)
+    slope, low = _load_parameters(p1, p2, rows, cols, channels, WIDE)
+    switch = _load_beta(beta, offsets, inside, rows, cols, end, channels,
+                        share, WIDE, BETAS)
     value = tl.load(x + offsets, mask=inside, other=0.).to(tl.float32)
     s = tl.sigmoid(switch * slope * value)
     result = value * (slope * s + low)
@@ -80,15 +86,15 @@ def backward(dx, sums, dbeta, dy, x, p1, p2, beta, total, n, channels, share,
     rows, end = _first_rows(parts, share, total, STEPS, BLOCK_R, WIDE)
     across = BLOCK_N if WIDE else STEPS * BLOCK_N
     cols = tl.program_id(1) * across + tl.arange(0, BLOCK_N)
-    slope, low, at = _load_parameters(p1, p2, rows, cols, n, channels, WIDE)
+    slope, low = _load_parameters(p1, p2, rows, cols, channels, WIDE)
     sum1 = tl.zeros((BLOCK_R, BLOCK_N), tl.float32)
     sum2 = tl.zeros((BLOCK_R, BLOCK_N), tl.float32)
     sum3 = tl.zeros((BLOCK_R, BLOCK_N), tl.float32)
     for _ in range(STEPS):
         inside = (rows[:, None] < end) & (cols[None, :] < n)
         offsets = rows[:, None] * n + cols[None, :]
-        b = _load_beta(beta, at, offsets, inside, rows, cols, end, n,
-                       channels, share, WIDE, BETAS)
+        b = _load_beta(beta, offsets, inside, rows, cols, end, channels,
+                       share, WIDE, BETAS)
         value = tl.load(x + offsets, mask=inside, other=0.).to(tl.float32)
         up = tl.load(dy + offsets, mask=inside, other=0.).to(tl.float32)
         d = slope * value
