@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch.nn as nn
+from mmcv.cnn import is_norm
 
 from acon_mm.activations import AconBase
 from acon_mm.override.call_sites import CallSite, call_sites, runs
@@ -67,9 +68,18 @@ class Seat:
 
     @property
     def frozen(self) -> bool:
-        """Whether the layers in front of it (or its owner) are frozen."""
-        layers = layers_at(self.owner, self.site)[:1] or [self.owner]
-        parameters = [p for layer in layers for p in layer.parameters()]
+        """Whether the layers in front of it (or its owner) are frozen.
+
+        Norms alone say nothing: ``norm_cfg=dict(requires_grad=False)``
+        freezes those of stages that train.
+        """
+        parameters = []
+        for layer in layers_at(self.owner, self.site):
+            parameters += layer.parameters()
+            if parameters and not is_norm(layer):
+                break
+        else:
+            parameters = list(self.owner.parameters())
         return bool(parameters) and not any(
             p.requires_grad for p in parameters)
 

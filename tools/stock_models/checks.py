@@ -180,23 +180,38 @@ def check_training_step(stock_model: StockModel, stock: nn.Module,
         wrapper = build_optim_wrapper(model, OPTIM_WRAPPER | dict(
             paramwise_cfg=dict(OPTIM_WRAPPER['paramwise_cfg'],
                                bypass_duplicate=True)))
-    ours = {id(p) for act in acon_modules(model).values()
-            for p in act.parameters()}
-    for parameter in model.parameters():
-        parameter.requires_grad &= id(parameter) in ours
-    step, loss = _loss(stock_model, stock, model)
-    wrapper.zero_grad()
-    loss.backward()
-    for path, act in acon_modules(model).items():
-        for name, parameter in act.named_parameters():
-            if not parameter.requires_grad:
-                continue
-            assert parameter.grad is not None, (
-                f'(3) {path}.{name} has no gradient')
-            assert parameter.grad.isfinite().all(), (
-                f'(3) gradient of {path}.{name} is not finite')
+    with _acon_only(model):
+        step, loss = _loss(stock_model, stock, model)
+        wrapper.zero_grad()
+        loss.backward()
+        for path, act in acon_modules(model).items():
+            for name, parameter in act.named_parameters():
+                if not parameter.requires_grad:
+                    continue
+                assert parameter.grad is not None, (
+                    f'(3) {path}.{name} has no gradient')
+                assert parameter.grad.isfinite().all(), (
+                    f'(3) gradient of {path}.{name} is not finite')
     wrapper.step()
     return step
+
+
+@contextlib.contextmanager
+def _acon_only(model: nn.Module) -> Iterator[None]:
+    """Train the activations alone, as far as they are not frozen."""
+    ours = {id(p) for act in acon_modules(model).values()
+            for p in act.parameters()}
+    others = [p for p in model.parameters()
+              if p.requires_grad and id(p) not in ours]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    assert any(p.requires_grad for p in model.parameters()), (
+        '(3) every new parameter is frozen')
+    try:
+        yield
+    finally:
+        for parameter in others:
+            parameter.requires_grad_(True)
 
 
 def _optimizer_builds(model: nn.Module) -> bool:
@@ -228,6 +243,7 @@ def _loss(stock_model: StockModel, stock: nn.Module,
 def _forward(stock_model: StockModel, model: nn.Module, mode: str,
              size: int) -> Tensor:
     torch.manual_seed(0)
+    model = getattr(model, 'student', model)  # of semi-supervised detectors
     batch = training_batch(
         model, stock_model.model, stock_model.package, size)
     return sum(_scalars(model(**batch, mode=mode)))

@@ -1,0 +1,221 @@
+"""The override on stock backbones and heads beyond the ResNet family."""
+import copy
+import pickle
+
+import pytest
+import torch
+import torch.nn as nn
+from mmcv.cnn import fuse_conv_bn
+from mmengine.model import ExponentialMovingAverage
+from mmengine.registry import MODELS
+from torch.nn.parallel import DistributedDataParallel
+
+from acon_mm import swap_activations
+from acon_mm.activations import AconBase, Start
+from acon_mm.override.kinds import start_of
+
+ACON_C = dict(type='AconC')
+HRNET = dict(
+    stage1=dict(num_modules=1, num_branches=1, block='BOTTLENECK',
+                num_blocks=(1, ), num_channels=(4, )),
+    stage2=dict(num_modules=1, num_branches=2, block='BASIC',
+                num_blocks=(1, 1), num_channels=(4, 6)),
+    stage3=dict(num_modules=1, num_branches=3, block='BASIC',
+                num_blocks=(1, 1, 1), num_channels=(4, 6, 8)),
+    stage4=dict(num_modules=1, num_branches=4, block='BASIC',
+                num_blocks=(1, 1, 1, 1), num_channels=(4, 6, 8, 10)))
+IMAGE_BACKBONES = {
+    'mmdet.HRNet': dict(extra=HRNET),
+    'mmdet.Res2Net': dict(depth=50, base_channels=16),
+    'mmdet.CSPDarknet': dict(widen_factor=0.125, deepen_factor=0.33),
+    'mmdet.SwinTransformer': dict(
+        embed_dims=8, depths=(1, 1, 1, 1), num_heads=(1, 1, 2, 2)),
+    'mmdet.PyramidVisionTransformerV2': dict(
+        embed_dims=8, num_layers=[1, 1, 1, 1]),
+    'mmseg.MixVisionTransformer': dict(embed_dims=8, num_layers=[1, 1, 1, 1]),
+    'mmseg.ERFNet': {},
+    'mmseg.DDRNet': dict(channels=8, ppm_channels=8),
+    'mmseg.PIDNet': dict(channels=8, ppm_channels=8, num_stem_blocks=1,
+                         num_branch_blocks=1),
+    'mmseg.CGNet': {},
+    'mmseg.MobileNetV3': dict(arch='small'),
+    'mmseg.UNet': dict(base_channels=4),
+}
+
+
+def build(name, act_cfg=ACON_C, **kwargs):
+    return MODELS.build(dict(type=f'acon_mm.{name}', act_cfg=act_cfg,
+                             **kwargs))
+
+
+def acons(model):
+    return {n: m for n, m in model.named_modules() if isinstance(m, AconBase)}
+
+
+def total(outputs):
+    outputs = outputs if isinstance(outputs, (tuple, list)) else [outputs]
+    return sum(total(o) if isinstance(o, (tuple, list)) else o.square().mean()
+               for o in outputs)
+
+
+@pytest.mark.parametrize('placement', ['paper', 'all'])
+@pytest.mark.parametrize('name', IMAGE_BACKBONES)
+def test_every_parameter_of_a_backbone_gets_a_gradient(scope, name,
+                                                       placement):
+    scope(name.partition('.')[0])
+    model = build(name, placement=placement, **IMAGE_BACKBONES[name])
+    model.train()
+    total(model(torch.randn(2, 3, 64, 64))).backward()
+    assert acons(model)
+    for path, act in acons(model).items():
+        for parameter in act.parameters():
+            assert parameter.grad is not None, path
+            assert parameter.grad.isfinite().all(), path
+
+
+def test_tokens_and_maps_have_their_channels_in_different_dimensions():
+    swin = build('mmdet.SwinTransformer',
+                 **IMAGE_BACKBONES['mmdet.SwinTransformer'])
+    mit = build('mmseg.MixVisionTransformer',
+                **IMAGE_BACKBONES['mmseg.MixVisionTransformer'])
+    assert {act.channel_dim for act in acons(swin).values()} == {-1}
+    assert {act.channel_dim for act in acons(mit).values()} == {1}
+
+
+def hrnet(**kwargs):
+    model = build('mmdet.HRNet', extra=HRNET, placement='all', **kwargs)
+    model.eval()
+    return model
+
+
+def test_a_call_that_serves_all_branches_has_an_act_for_each_width():
+    model = hrnet()
+    assert set(model.stage4[0].relu.acts) == {'4', '6', '8', '10'}
+    image = torch.randn(1, 3, 64, 64)
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        torch.testing.assert_close(twin(image)[-1], model(image)[-1])
+    fresh = hrnet()
+    nn.init.normal_(model.stage4[0].relu.acts['10'].p1)
+    fresh.load_state_dict(model.state_dict())
+    torch.testing.assert_close(fresh(image)[-1], model(image)[-1])
+
+
+def test_it_computes_what_the_stock_backbone_does():
+    stock = MODELS.build(dict(
+        type='mmdet.HRNet', extra=HRNET, norm_eval=False)).double()
+    model = hrnet(norm_eval=False).double()
+    model.load_state_dict(stock.state_dict(), strict=False)
+    for act in acons(model).values():
+        act.start_like(Start(beta=1e7))
+    model.train()
+    image = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    for ours, theirs in zip(model(image), stock(image), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_ddp_finds_no_unused_parameters(tmp_path):
+    model = hrnet()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = any(
+            name.startswith(path) for path in acons(model))
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{tmp_path / "store"}', rank=0,
+        world_size=1)
+    try:
+        ddp = DistributedDataParallel(model)
+        for _ in range(2):  # the second refuses what the first left unused
+            total(ddp(torch.randn(1, 3, 64, 64))).backward()
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_moving_averages_follow_the_new_parameters():
+    model = hrnet()
+    average = ExponentialMovingAverage(model, momentum=0.5)
+    for act in acons(model).values():
+        nn.init.constant_(act.p1, 3.)
+    average.update_parameters(model)  # the first is a copy
+    for act in acons(model).values():
+        nn.init.constant_(act.p1, 1.)
+    average.update_parameters(model)
+    assert {act.p1[0].item() for act in acons(average.module).values()} == {
+        2.}
+    average(torch.randn(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize('act', ['AconC', 'MetaAconC'])
+def test_fusing_norms_changes_nothing(act):
+    model = hrnet(act_cfg=dict(type=act))
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.uniform_(norm.running_mean)
+            nn.init.uniform_(norm.running_var, 0.5, 2.)
+            nn.init.uniform_(norm.weight, 0.5, 2.)
+    image = torch.randn(1, 3, 64, 64)
+    expected = model(image)
+    fused = fuse_conv_bn(model)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules())
+    for ours, theirs in zip(fused(image), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_the_probe_leaves_no_trace():
+    model = MODELS.build(dict(type='mmdet.HRNet', extra=HRNET))
+    model.train()
+    model.stage2.eval()
+    modes = [m.training for m in model.modules()]
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    swap_activations(model, dict(ACON_C, init='match'), ['stage?.0.relu'])
+    assert torch.rand(1) == expected
+    stock = [m.training for n, m in model.named_modules()
+             if '.acts' not in n]
+    assert len(stock) == len(modes)
+    for name, tensor in state.items():
+        assert torch.equal(model.state_dict()[name], tensor), name
+
+
+def test_widths_in_the_source_need_no_forward_pass():
+    model = MODELS.build(dict(type='mmdet.ResNet', depth=18))
+    model.forward = None
+    assert len(swap_activations(model, ACON_C, 'all').swapped) == 17
+
+
+def test_frozen_norms_do_not_freeze_the_activations():
+    model = build('mmdet.ResNet', depth=50, frozen_stages=1,
+                  norm_cfg=dict(type='BN', requires_grad=False))
+    for path, act in acons(model).items():
+        assert act.p1.requires_grad != path.startswith('layer1'), path
+
+
+def test_fully_connected_heads():
+    head = build('mmdet.Shared2FCBBoxHead', in_channels=4, roi_feat_size=1,
+                 fc_out_channels=6, num_classes=2, placement='all')
+    # its cls_fcs and reg_fcs are empty, so one call of three runs
+    assert {n: a.num_channels for n, a in acons(head).items()} == {'relu': 6}
+    total(head(torch.randn(3, 4, 1, 1))).backward()
+    assert head.relu.p1.grad.isfinite().all()
+
+
+@pytest.mark.parametrize('stock, bound', [
+    (nn.ReLU(), 0.2785 / 30), (nn.LeakyReLU(0.1), 0.9 * 0.2785 / 27),
+    (nn.PReLU(init=0.25), 0.2785 / 30), (nn.RReLU(0.1, 0.3), 0.2785 / 30),
+    (nn.SiLU(), 1e-9), (nn.GELU(), 0.0151), (nn.Mish(), 0.13),
+    (nn.Hardswish(), 0.13)], ids=lambda value: type(value).__name__)
+def test_acon_starts_as_what_it_replaces(stock, bound):
+    x = torch.linspace(-6, 6, 24001, dtype=torch.float64)
+    stock.eval().double()
+    start = start_of(stock)
+    a, b = start.p1 * x, start.p2 * x
+    ours = (a - b) * torch.sigmoid(start.beta * (a - b)) + b
+    deviation = (ours - stock(x)).abs().max().item()
+    assert deviation <= bound + 1e-12
+
+
+@pytest.mark.parametrize('gate', [
+    nn.Sigmoid(), nn.Hardsigmoid(), nn.Tanh(), nn.Softmax(1), nn.Identity()],
+    ids=lambda value: type(value).__name__)
+def test_gates_have_no_start(gate):
+    assert start_of(gate) is None
