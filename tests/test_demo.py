@@ -8,6 +8,7 @@ from mmengine.config import Config
 from PIL import Image
 from rich.console import Console
 
+from acon_mm import shapes
 from acon_mm.demo import training
 from acon_mm.demo.report import new_table, report
 from acon_mm.demo.training import Run, TrainingError
@@ -150,4 +151,11 @@ def test_full_demo_trains_relu_without_requirements(demo, monkeypatch,
 def test_unknown_choice_is_one_sentence(variable, demo, monkeypatch):
     monkeypatch.setenv(variable, 'nonsense')
     with pytest.raises(SystemExit, match=f'{variable}=nonsense is unknown'):
+        demo.main()
+
+
+def test_data_drawn_with_other_settings_is_named(demo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shapes.write_dataset('data/shapes_coco', 'coco', dict(train=1, val=1), 32)
+    with pytest.raises(SystemExit, match='shapes_coco was not drawn as'):
         demo.main()

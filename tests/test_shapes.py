@@ -1,6 +1,5 @@
 """The drawn data set: determinism, annotations, folders, errors."""
 import hashlib
-import json
 import subprocess
 import sys
 
@@ -11,8 +10,8 @@ from pycocotools.coco import COCO
 
 from acon_mm import shapes
 
-DIGEST = 'd6fa7443dd768d738a0f0fac3d012331' \
-         'ba6f67ddaaf884564422a3ae6d5b8b1d'
+DIGEST = '95ef85667153febaffb517347beb8bb2' \
+         'd8da860d9d42fb74df2ceb22b0bf4021'
 
 
 def folder_bytes(root):
@@ -221,8 +220,8 @@ def test_tool_writes_both_folders_and_overwrites_only_when_asked(tmp_path):
     assert third.returncode == 0, third.stderr
     after = folder_bytes(tmp_path)
     assert after.keys() == before.keys() and after != before
-    settings = json.loads((tmp_path / 'shapes_coco/shapes.json').read_text())
-    assert settings['seed'] == 1
+    assert shapes.read_settings(tmp_path / 'shapes_coco') == dict(
+        counts=dict(train=3, val=2), size=32, seed=1)
 
 
 def test_overwrite_never_replaces_a_foreign_folder(tmp_path):

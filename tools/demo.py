@@ -16,7 +16,6 @@ from acon_mm.demo.training import Run, TrainingError, train
 
 DATA = Path('data')
 CONFIGS = Path('configs/shapes')
-COUNTS = dict(train=640, val=100)
 BOX_AP, MIOU = 'coco/bbox_mAP', 'mIoU'
 # Per task: name, package, layout of its data, config, what is required.
 TASKS = dict(
@@ -58,7 +57,10 @@ def draw_missing_data(tasks):
     for layout in sorted({TASKS[task][2] for task in tasks}):
         root = DATA / f'shapes_{layout}'
         if not root.exists():
-            shapes.write_dataset(root, layout, COUNTS)
+            shapes.write_dataset(root, layout)
+        elif shapes.read_settings(root) != shapes.DEFAULTS:
+            sys.exit(f'{root} was not drawn as the demo needs it; move it '
+                     'away, or run tools/make_shapes.py --overwrite')
 
 
 def make_runs(tasks, activations, directory):

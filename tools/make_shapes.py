@@ -17,10 +17,12 @@ def parse_args(argv=None):
         help='where shapes_coco/ and shapes_cityscapes/ go')
     parser.add_argument(
         '--format', choices=(*shapes.LAYOUTS, 'both'), default='both')
-    parser.add_argument('--train', type=int, default=640, help='images')
-    parser.add_argument('--val', type=int, default=100, help='images')
-    parser.add_argument('--size', type=int, default=128, help='pixels a side')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--train', type=int, help='images')
+    parser.add_argument('--val', type=int, help='images')
+    parser.add_argument('--size', type=int, help='pixels a side')
+    parser.add_argument('--seed', type=int, help='0 to 2**32 - 1')
+    counts, others = shapes.DEFAULTS['counts'], shapes.DEFAULTS
+    parser.set_defaults(**counts, size=others['size'], seed=others['seed'])
     parser.add_argument(
         '--overwrite',
         action='store_true',

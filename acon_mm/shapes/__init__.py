@@ -9,9 +9,17 @@ mmseg's ``CityscapesDataset`` as they are.
 """
 from .annotations import IGNORED, polygons, train_ids
 from .drawing import CLASSES, SPLITS, draw
-from .folders import LAYOUTS, check_settings, check_target, write_dataset
+from .folders import (
+    DEFAULTS,
+    LAYOUTS,
+    check_settings,
+    check_target,
+    read_settings,
+    write_dataset,
+)
 
 __all__ = [
-    'CLASSES', 'IGNORED', 'LAYOUTS', 'SPLITS', 'check_settings',
-    'check_target', 'draw', 'polygons', 'train_ids', 'write_dataset'
+    'CLASSES', 'DEFAULTS', 'IGNORED', 'LAYOUTS', 'SPLITS', 'check_settings',
+    'check_target', 'draw', 'polygons', 'read_settings', 'train_ids',
+    'write_dataset'
 ]

@@ -55,7 +55,7 @@ def draw(seed, split, index, size=128):
     image = _texture(rng, size, ground, contrast=40)
     instances = np.zeros((size, size), np.int64)
     labels, areas = [], []
-    for _ in range(rng.randint(2, 6)):
+    for _ in range(rng.randint(3, 7)):
         label = rng.randint(len(CLASSES))
         mask = _shape_mask(rng, CLASSES[label], size)
         candidate = np.where(mask, len(labels) + 1, instances)
@@ -72,7 +72,7 @@ def draw(seed, split, index, size=128):
 
 
 def _shape_mask(rng, name, size):
-    radius = rng.randint(size // 9, 2 * size // 7)
+    radius = rng.randint(size // 10, size // 6 + 1)
     centre = rng.randint(radius, size - radius, 2)
     turn = rng.randint(_TURN)
     mask = np.zeros((size, size), np.uint8)
@@ -87,8 +87,8 @@ def _shape_mask(rng, name, size):
 
 
 def _colour(rng, label):
-    """A bright colour, in three of four cases the one of its class."""
-    if rng.randint(4) == 0:
+    """A bright colour, in seven of eight cases the one of its class."""
+    if rng.randint(8) == 0:
         label = rng.randint(len(CLASSES))
     return _COLOURS[label] + rng.randint(-40, 41, 3)
 

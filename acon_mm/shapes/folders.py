@@ -14,13 +14,15 @@ from .drawing import CLASSES, SPLITS, draw
 
 LAYOUTS = ('coco', 'cityscapes')
 MIN_SIZE = 32
+DEFAULTS = dict(counts=dict(train=640, val=100), size=128, seed=0)
+SETTINGS = 'shapes.json'
 
 
 def write_dataset(root,
                   layout,
-                  counts,
-                  size=128,
-                  seed=0,
+                  counts=DEFAULTS['counts'],
+                  size=DEFAULTS['size'],
+                  seed=DEFAULTS['seed'],
                   overwrite=False,
                   workers=None):
     """Write a data set that OpenMMLab's stock data set classes read.
@@ -49,8 +51,8 @@ def write_dataset(root,
         new = Path(tmp) / 'new'
         for split, count in counts.items():
             _write_split(new, layout, split, count, size, seed, workers)
-        settings = dict(layout=layout, size=size, seed=seed, **counts)
-        (new / 'shapes.json').write_text(json.dumps(settings))
+        settings = dict(counts=dict(counts), size=size, seed=seed)
+        (new / SETTINGS).write_text(json.dumps(settings))
         if root.exists():
             root.rename(Path(tmp) / 'old')
         new.rename(root)
@@ -76,9 +78,15 @@ def check_target(root, overwrite):
     if not overwrite:
         raise FileExistsError(f'{root} exists; choose another folder, or '
                               'replace it with --overwrite')
-    if not (root / 'shapes.json').exists():
+    if read_settings(root) is None:
         raise FileExistsError(f'{root} is not a folder of drawn images and '
                               'is not replaced; choose another folder')
+
+
+def read_settings(root):
+    """What ``root`` was drawn with, as in ``DEFAULTS``; None if it was not."""
+    path = Path(root) / SETTINGS
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 def _write_split(root, layout, split, count, size, seed, workers):
