@@ -79,7 +79,7 @@ def load_models(pool: Pool) -> list[StockModel]:
     for config in configs:
         if config.model is None and not config.error:
             continue  # a config without a model
-        key = config.path if config.model is None else _text(config.model)
+        key = config.path if config.model is None else text(config.model)
         model = models.setdefault(
             f'{config.package} {key}',
             StockModel(config.package, [], config.model, config.error))
@@ -91,7 +91,7 @@ def group_by_layers(models: list[StockModel]) -> list[list[StockModel]]:
     """Models that differ in classes, weights or testing alone, together."""
     groups: dict[str, list[StockModel]] = {}
     for model in models:
-        key = model.configs[0] if model.model is None else _text(
+        key = model.configs[0] if model.model is None else text(
             _without(model.model, NO_LAYERS))
         groups.setdefault(f'{model.package} {key}', []).append(model)
     return list(groups.values())
@@ -106,7 +106,8 @@ def _without(cfg, keys: frozenset[str]):
             if name not in keys}
 
 
-def _text(cfg) -> str:
+def text(cfg) -> str:
+    """A config in one canonical line."""
     return json.dumps(cfg, sort_keys=True, default=repr)
 
 

@@ -1,1 +1,130 @@
-def write_summary(table, page): raise NotImplementedError
+"""The page that says what the table of the sweep holds."""
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+from stock_models.checks import PLACEMENTS
+from stock_models.compare import SHARP_BETA, TOLERANCE
+from stock_models.configs import PACKAGES
+from stock_models.table import Row, read_rows
+
+DISTRIBUTIONS = dict(mmdet='mmdet', mmseg='mmsegmentation')
+HEAD = """\
+# The override on every stock model
+
+<!-- Made by `python tools/check_stock_configs.py --summary`. -->
+
+Each distinct model of the configs that MMDetection and MMSegmentation ship
+is built as it is and, where that works on a CPU with the installed packages,
+again with `type='acon_mm.<model>'` (MetaAconC, the default) at
+`placement='paper'` and `'all'`. A model passes if
+
+1. nothing but activations changed: all other tensors keep name and shape;
+2. with `init='match'` the backbone's outputs are within {tolerance:.0%} of
+   the stock ones (mean difference over standard deviation, the same
+   weights), each activation as close as ACON comes to what it replaces:
+   ReLU, LeakyReLU and PReLU at beta = {beta:g}, SiLU as it is, GELU,
+   Hardswish and Mish by their own formulas;
+3. after one training step on a small batch every new parameter that is not
+   frozen has a finite gradient, so DDP finds no unused ones;
+4. the optimizer builds with `paramwise_cfg`.
+
+Models that differ in classes, pretrained weights or testing alone have the
+same layers and are checked once. Every model, with the reason where it
+fails, is in [`stock_models.csv`](stock_models.csv).
+"""
+
+
+def write_summary(table: Path, page: Path) -> None:
+    """Write the page of a table.
+
+    Raises:
+        SystemExit: The table has no rows.
+    """
+    rows = read_rows(table)
+    if not rows:
+        raise SystemExit(f'{table} has no rows: run the check first.')
+    parts = [
+        HEAD.format(tolerance=TOLERANCE, beta=SHARP_BETA),
+        '\n'.join(_counts(rows)), '\n'.join(_failures(rows)),
+        '\n'.join(_deviations(rows)), '\n'.join(_not_built(rows))]
+    page.write_text('\n'.join(parts))
+
+
+def _counts(rows: list[Row]) -> Iterator[str]:
+    yield ('| package | configs | distinct models | build here | '
+           + ' | '.join(f"pass at `'{p}'`" for p in PLACEMENTS) + ' |')
+    yield '|---' * (4 + len(PLACEMENTS)) + '|'
+    for package in PACKAGES:
+        own = [row for row in rows if row['package'] == package]
+        built = [row for row in own if row['stock'] == 'pass']
+        cells = [f'{package} {version(DISTRIBUTIONS[package])}',
+                 sum(int(row['configs']) for row in own), len(own),
+                 len(built)]
+        for placement in PLACEMENTS:
+            count = sum(row[placement] == 'pass' for row in built)
+            cells.append(f'{count} ({count / max(1, len(built)):.1%})')
+        yield _line(cells)
+    yield ''
+
+
+def _failures(rows: list[Row]) -> Iterator[str]:
+    yield '## What fails\n'
+    failed = [(row['config'], placement, row[placement]) for row in rows
+              if row['stock'] == 'pass' for placement in PLACEMENTS
+              if row[placement] != 'pass']
+    if not failed:
+        yield 'Nothing.\n'
+        return
+    yield '| reason | models | the first of them | placement |'
+    yield '|---|---|---|---|'
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for config, placement, reason in failed:
+        grouped.setdefault((reason, placement), []).append(config)
+    for (reason, placement), configs in sorted(
+            grouped.items(), key=lambda item: -len(item[1])):
+        yield _line([_cell(reason), len(configs), f'`{configs[0]}`',
+                     f"`'{placement}'`"])
+    yield ''
+
+
+def _deviations(rows: list[Row]) -> Iterator[str]:
+    yield '## How near the default start is\n'
+    yield ('ReLU starts at beta = 30, at most 0.0093 away at each '
+           'activation. How far the outputs\nof the whole backbone are '
+           'then from the stock ones depends on its depth; these are\n'
+           'medians over the models of a backbone with random weights '
+           'and norms by batch statistics,\nwhich amplify a difference.\n')
+    yield "| backbone | models | at `'paper'` | at `'all'` |"
+    yield '|---|---|---|---|'
+    by_type: dict[str, list[Row]] = {}
+    for row in rows:
+        if row['paper_deviation'] and row['all_deviation']:
+            by_type.setdefault(row['backbone'], []).append(row)
+    for backbone, own in sorted(by_type.items()):
+        yield _line([backbone, len(own)] + [
+            f'{median(float(r[f"{p}_deviation"]) for r in own):.2g}'
+            for p in PLACEMENTS])
+    yield ''
+
+
+def _not_built(rows: list[Row]) -> Iterator[str]:
+    yield '## What does not build as it is\n'
+    reasons = Counter(row['stock'] for row in rows if row['stock'] != 'pass')
+    if not reasons:
+        yield 'Nothing.\n'
+        return
+    yield '| reason | models |'
+    yield '|---|---|'
+    for reason, count in reasons.most_common():
+        yield _line([_cell(reason), count])
+
+
+def _cell(text: str) -> str:
+    return text.replace('|', '\\|')
+
+
+def _line(cells: Iterable[object]) -> str:
+    return '| ' + ' | '.join(str(cell) for cell in cells) + ' |'

@@ -1,0 +1,210 @@
+"""What a model with the override must share with the stock one."""
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from mmengine.optim import build_optim_wrapper
+from torch import Tensor, nn
+
+from acon_mm.activations import Start
+from acon_mm.override import kinds
+from stock_models.build import acon_modules, backbone_of
+from stock_models.configs import StockModel, text
+from stock_models.inputs import images, training_batch
+
+# images that give every level of a pyramid a pixel; larger where they fail
+SIZES = (64, 128, 256, 512)
+OPTIM_WRAPPER = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=1e-3, weight_decay=1e-4),
+    paramwise_cfg=dict(norm_decay_mult=0., flat_decay_mult=0.))
+# beta at which ReLU and its relatives are met to within 0.000003
+SHARP_BETA = 1e5
+# functions that ACON meets less closely, by the beta it starts with
+EXACT = {
+    kinds.GELU_BETA: nn.functional.gelu,
+    kinds.HARDSWISH_BETA: nn.functional.hardswish,
+    kinds.MISH_BETA: nn.functional.mish,
+}
+# how far the backbone's output may then be from the stock one's: mean
+# difference over the output's standard deviation
+TOLERANCE = 0.01
+_compared: dict[tuple, str] = {}
+
+
+def check_backbone(stock: nn.Module, model: nn.Module,
+                   backbone_cfg: dict | None) -> str:
+    """(2) With ``init='match'`` the backbone computes what the stock does.
+
+    Backbones of the same config and the same new activations, which many
+    models share, are compared once a process. Each new activation runs once
+    more as close as ACON can come to what it replaces, or as that itself,
+    which shows that it sits in the right place.
+
+    Returns:
+        str: Mean deviation of the default start over the standard deviation
+        of the output.
+    """
+    ours, theirs = backbone_of(model), backbone_of(stock)
+    if ours is None or not acon_modules(ours):
+        return ''
+    key = text(backbone_cfg), tuple(acon_modules(ours))
+    if backbone_cfg is None or key not in _compared:
+        default, sharp = _compare_backbones(theirs, ours)
+        assert sharp <= TOLERANCE, f'(2) backbone deviates by {sharp:.2g}'
+        _compared[key] = f'{default:.2g}'
+    return _compared[key]
+
+
+def _compare_backbones(theirs: nn.Module,
+                       ours: nn.Module) -> tuple[float, float]:
+    """Deviations at the default start and at the closest."""
+    training, size, expected = _first_run(theirs)
+    default = _deviation(_run(ours, training, size), expected)
+    acts = acon_modules(ours).values()
+    starts = [act.start for act in acts]
+    for act in acts:
+        if act.start.beta in EXACT:
+            act.forward = EXACT[act.start.beta]
+        elif act.start.beta == Start().beta:
+            act.start_like(act.start._replace(beta=SHARP_BETA))
+    sharp = _deviation(_run(ours, training, size), expected)
+    for act, start in zip(acts, starts):
+        act.__dict__.pop('forward', None)
+        act.start_like(start)
+    return default, sharp
+
+
+def check_training_step(stock_model: StockModel, stock: nn.Module,
+                        model: nn.Module) -> str:
+    """(3) a step gives every new parameter a finite gradient; (4) the
+    optimizer builds with ``paramwise_cfg``.
+
+    The stock layers get no gradients, which would cost half of the step.
+
+    Returns:
+        str: 'loss', or 'tensor' where the stock model itself cannot compute
+        its loss on the drawn batch.
+    """
+    model.train()
+    try:
+        wrapper = build_optim_wrapper(model, OPTIM_WRAPPER)
+    except ValueError:
+        # layers that the stock model shares between its parts
+        assert not _optimizer_builds(stock), '(4) the optimizer fails to build'
+        wrapper = build_optim_wrapper(model, OPTIM_WRAPPER | dict(
+            paramwise_cfg=dict(OPTIM_WRAPPER['paramwise_cfg'],
+                               bypass_duplicate=True)))
+    with _acon_only(model):
+        step, loss = _loss(stock_model, stock, model)
+        wrapper.zero_grad()
+        loss.backward()
+        for path, act in acon_modules(model).items():
+            for name, parameter in act.named_parameters():
+                if not parameter.requires_grad:
+                    continue
+                assert parameter.grad is not None, (
+                    f'(3) {path}.{name} has no gradient')
+                assert parameter.grad.isfinite().all(), (
+                    f'(3) gradient of {path}.{name} is not finite')
+    wrapper.step()
+    return step
+
+
+@contextlib.contextmanager
+def _acon_only(model: nn.Module) -> Iterator[None]:
+    """Train the activations alone, as far as they are not frozen."""
+    ours = {id(p) for act in acon_modules(model).values()
+            for p in act.parameters()}
+    others = [p for p in model.parameters()
+              if p.requires_grad and id(p) not in ours]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    assert any(p.requires_grad for p in model.parameters()), (
+        '(3) every new parameter is frozen')
+    try:
+        yield
+    finally:
+        for parameter in others:
+            parameter.requires_grad_(True)
+
+
+def _optimizer_builds(model: nn.Module) -> bool:
+    try:
+        build_optim_wrapper(model, OPTIM_WRAPPER)
+    except ValueError:
+        return False
+    return True
+
+
+def _loss(stock_model: StockModel, stock: nn.Module,
+          model: nn.Module) -> tuple[str, Tensor]:
+    """How the loss was computed, and the loss."""
+    failure = None
+    for mode in ('loss', 'tensor'):
+        for size in SIZES:
+            try:
+                return mode, _forward(stock_model, model, mode, size)
+            except Exception as error:
+                failure = failure or error
+                try:
+                    _forward(stock_model, stock.train(), mode, size)
+                except Exception:
+                    continue  # the stock model cannot either
+                raise
+    raise failure
+
+
+def _forward(stock_model: StockModel, model: nn.Module, mode: str,
+             size: int) -> Tensor:
+    torch.manual_seed(0)
+    model = getattr(model, 'student', model)  # of semi-supervised detectors
+    batch = training_batch(
+        model, stock_model.model, stock_model.package, size)
+    return sum(_scalars(model(**batch, mode=mode)))
+
+
+def _first_run(backbone: nn.Module) -> tuple[bool, int, list[Tensor]]:
+    """Mode and image size that the backbone runs in, and its outputs.
+
+    Norms by the batch's statistics keep the signal of random weights alive;
+    a norm may forbid them (``eps=0`` of NAS-FCOS).
+    """
+    failure = None
+    for training in (True, False):
+        for size in SIZES:
+            try:
+                return training, size, _run(backbone, training, size)
+            except Exception as error:
+                failure = failure or error
+    raise failure
+
+
+def _run(backbone: nn.Module, training: bool, size: int) -> list[Tensor]:
+    for module in backbone.modules():
+        module.training = training
+    torch.manual_seed(0)
+    with torch.no_grad():
+        return list(_tensors(backbone(images(size))))
+
+
+def _deviation(ours: list[Tensor], theirs: list[Tensor]) -> float:
+    assert [t.shape for t in ours] == [t.shape for t in theirs], (
+        '(2) the backbone returns other shapes')
+    return max(((a - b).abs().mean() / b.std()).item()
+               for a, b in zip(ours, theirs))
+
+
+def _tensors(value) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        if value.is_floating_point():
+            yield value
+    elif isinstance(value, dict):
+        yield from _tensors(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors(item)
+
+
+def _scalars(value) -> Iterator[Tensor]:
+    return (t.mean() for t in _tensors(value) if t.requires_grad)
