@@ -112,7 +112,7 @@ def test_model_index_names_every_config_of_its_folders():
     assert set(index.values()) == {
         path
         for folder in folders for path in sources(folder)
-        if path.endswith('.py')
+        if path.endswith('.py') and '_base_' not in path
     }
     for name, path in index.items():
         assert Path(path).stem == name
