@@ -1,0 +1,80 @@
+"""A benchmark's table and chart."""
+import csv
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+
+matplotlib.use('Agg')
+
+
+def write_rows(rows: Iterable[dict[str, Any]], path: Path) -> None:
+    """Write a CSV file, whole or not at all."""
+    rows = list(rows)
+    partial = path.with_suffix('.partial')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with partial.open('w', newline='') as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(partial, path)
+
+
+def draw(path: Path) -> Path:
+    """Draw a CSV file of :func:`write_rows`, as a PNG file beside it."""
+    with path.open(newline='') as file:
+        rows = list(csv.DictReader(file))
+    figure = (_draw_models if 'model' in rows[0] else _draw_op)(rows)
+    figure.suptitle(f'{rows[0]["machine"]}, {rows[0]["cores"]} cores, '
+                    f'torch {rows[0]["torch"]}')
+    chart = path.with_suffix('.png')
+    figure.savefig(chart, dpi=120)
+    plt.close(figure)
+    return chart
+
+
+def _draw_op(rows: list[dict[str, str]]) -> plt.Figure:
+    rows = [row for row in rows if row['phase'] == 'both']
+    shapes = list(dict.fromkeys(row['shape'] for row in rows))
+    names = list(dict.fromkeys(row['function'] for row in rows))
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(13, 4.5), layout='constrained', width_ratios=(3, 1))
+    width = .8 / len(names)
+    for i, name in enumerate(names):
+        mine = [row for row in rows if row['function'] == name]
+        at = [shapes.index(row['shape']) + i * width for row in mine]
+        bars = left.bar(at, [float(row['over_silu']) for row in mine], width,
+                        label=name)
+        left.bar_label(bars, fmt='%.2g', fontsize=6)
+    left.set_yscale('log')
+    left.axhline(1, color='black', linewidth=.5)
+    left.set_xticks([i + .4 for i in range(len(shapes))], shapes, fontsize=8)
+    left.set_title(f'time forward + backward, SiLU = 1, {rows[0]["dtype"]}')
+    left.legend(fontsize=8, ncols=2)
+    first = [row for row in rows if row['shape'] == shapes[0]]
+    right.barh([row['function'] for row in first],
+               [int(row['saved_bytes']) / int(row['input_bytes'])
+                for row in first])
+    right.invert_yaxis()
+    right.set_title(f'kept for backward, x = 1\n{shapes[0]}')
+    return figure
+
+
+def _draw_models(rows: list[dict[str, str]]) -> plt.Figure:
+    figure, axes = plt.subplots(
+        1, 3, figsize=(11, 3.5), layout='constrained', sharey=True)
+    names = [row['activation'] for row in rows]
+    for axis, (key, title) in zip(
+            axes, (('over_relu', 'time of a training step'),
+                   ('saved_over_relu', 'kept for backward'),
+                   ('peak_over_relu', 'peak memory'))):
+        bars = axis.barh(names, [float(row[key]) for row in rows])
+        axis.bar_label(bars, fmt='%.3f', padding=2)
+        axis.margins(x=.2)
+        axis.set_title(f'{title}, ReLU = 1')
+    axes[0].invert_yaxis()
+    axes[0].set_ylabel(f'{rows[0]["image"]}, batch {rows[0]["batch"]}')
+    return figure

@@ -1,0 +1,138 @@
+"""``tools/benchmark.py``, by tables that could not be otherwise."""
+import csv
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from acon_mm.benchmark import measure_models, measure_op
+from acon_mm.benchmark.measure import (
+    Times,
+    environment,
+    interleave,
+    peak_bytes,
+    saved_bytes,
+)
+
+TOOL = Path(__file__).parents[1] / 'tools/benchmark.py'
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """``benchmark('op', ...)`` runs the tool with these arguments."""
+    spec = importlib.util.spec_from_file_location('benchmark', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
+        module.main()
+
+    return run
+
+
+def read(path):
+    with path.open(newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def test_op_writes_a_table_and_a_chart(benchmark, tmp_path, capsys):
+    table = tmp_path / 'op.csv'
+    benchmark('op', '--device', 'cpu', '--shapes', '2,8,6,6', '2,8',
+              '--warmup', 0, '--repeats', 2, '--out', table)
+    rows = read(table)
+    names = {'ReLU', 'SiLU', 'authors', 'torch.compile', 'AconC',
+             'MetaAconC', 'copy'}
+    assert {row['function'] for row in rows} == names
+    assert {row['shape'] for row in rows} == {'2x8x6x6', '2x8'}
+    for row in rows:
+        assert float(row['ms']) > 0 and row['torch'] == torch.__version__
+        assert row['machine'] and row['commit'] and int(row['cores']) > 0
+    silu = [row for row in rows if row['function'] == 'SiLU']
+    assert {float(row['over_silu']) for row in silu} == {1.}
+    assert (tmp_path / 'op.png').stat().st_size > 1000
+    assert [path.name for path in tmp_path.iterdir() if 'partial' in path.name
+            ] == []
+    assert 'op.csv' in capsys.readouterr().out
+
+
+def test_op_counts_what_is_kept():
+    rows = measure_op([(2, 16, 20, 20)], torch.float32, False, 'cpu', 0, 1)
+    kept = {row['function']: row['saved_bytes'] / row['input_bytes']
+            for row in rows if row['function'] != 'copy'}
+    assert kept['SiLU'] == 1.
+    assert 1. < kept['AconC'] < 1.01
+    assert kept['authors'] > 3.
+
+
+def test_a_table_is_not_overwritten_unasked(benchmark, tmp_path):
+    table = tmp_path / 'op.csv'
+    table.write_text('precious')
+    with pytest.raises(SystemExit, match='op.csv exists: add --overwrite'):
+        benchmark('op', '--device', 'cpu', '--out', table)
+    assert table.read_text() == 'precious'
+
+
+def test_shape_that_is_none(benchmark, capsys):
+    with pytest.raises(SystemExit):
+        benchmark('op', '--shapes', '2,zero')
+    assert "'2,zero' is no shape" in capsys.readouterr().err
+
+
+def test_no_cuda_device(benchmark, monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(SystemExit, match='needs a CUDA device'):
+        benchmark('op', '--device', 'cuda', '--out', tmp_path / 'op.csv')
+
+
+def test_chart_of_a_table(benchmark, tmp_path):
+    table = tmp_path / 'op.csv'
+    benchmark('op', '--device', 'cpu', '--shapes', '2,8', '--warmup', 0,
+              '--repeats', 1, '--out', table)
+    chart = table.with_suffix('.png')
+    chart.unlink()
+    benchmark('draw', table)
+    assert chart.exists()
+
+
+def test_models_differ_by_the_activation_alone():
+    rows = list(measure_models((64, 64), 1, 'cpu', 0, 1))
+    assert [row['activation'] for row in rows] == [
+        'ReLU', 'MetaAconC', 'authors']
+    assert rows[0]['over_relu'] == rows[0]['peak_over_relu'] == 1.
+    kept = [row['saved_bytes'] for row in rows]
+    assert kept[0] < kept[1] < kept[2]
+
+
+def test_interleave_takes_turns_and_drops_the_warmup():
+    order = []
+
+    def run(name, value):
+        order.append(name)
+        return dict(forward=value)
+
+    times = interleave(
+        dict(a=lambda: run('a', len(order)), b=lambda: run('b', 7.)), 1, 3)
+    assert order == ['a', 'b'] * 4
+    assert times['a']['forward'] == Times(4., 2.)
+    assert times['b']['forward'] == Times(7., 0.)
+
+
+def test_spread_is_between_the_quartiles():
+    assert Times.of([1., 2., 3., 4., 100.]) == Times(3., 2.)
+
+
+def test_memory_of_what_is_known():
+    x = torch.randn(1000, requires_grad=True)
+    # exp keeps its result, the product both factors, of which one is known
+    assert saved_bytes(lambda: x.exp() * x) == 2 * 4000
+    assert peak_bytes(lambda: torch.empty(1000) + torch.empty(1000),
+                      'cpu') == 3 * 4000
+
+
+def test_environment_names_no_host():
+    import platform
+    values = environment('cpu').values()
+    assert platform.node() not in map(str, values)

@@ -1,0 +1,116 @@
+"""Measure the speed and the memory of ACON beside what it replaces.
+
+  python tools/benchmark.py op                 the activation alone
+  python tools/benchmark.py model              training steps of RetinaNet-R50
+  python tools/benchmark.py draw FILE.csv      the chart of a table again
+
+The first two write a table (CSV) and its chart (PNG) to docs/benchmarks.
+"""
+import argparse
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from acon_mm.benchmark import draw, measure_models, measure_op, write_rows
+
+FOLDER = Path('docs/benchmarks')
+SHAPES = dict(
+    cpu=('2,256,100,168', '2,64,200,336', '8,128,64,64', '2,512,13,21',
+         '2,256'),
+    cuda=('16,256,128,256', '32,64,256,256', '16,256,100,168', '2,512,13,21'))
+IMAGE = dict(cpu='320,320', cuda='800,1333')
+DTYPES = ('float32', 'bfloat16', 'float16')
+SHOWN = ('function', 'shape', 'phase', 'activation', 'ms', 'spread_ms',
+         'over_silu', 'gb_per_s', 'over_relu', 'saved_over_relu',
+         'peak_over_relu')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    modes = parser.add_subparsers(dest='mode', required=True)
+    op, model = modes.add_parser('op'), modes.add_parser('model')
+    for mode in (op, model):
+        mode.add_argument(
+            '--device',
+            choices=('cpu', 'cuda'),
+            default='cuda' if torch.cuda.is_available() else 'cpu')
+        mode.add_argument('--warmup', type=int, default=3)
+        mode.add_argument('--repeats', type=int, default=15)
+        mode.add_argument('--out', type=Path, help='the CSV file to write')
+        mode.add_argument(
+            '--overwrite', action='store_true', help='if the file exists')
+    op.add_argument(
+        '--shapes', nargs='+', type=sizes, help='such as 2,256,100,168')
+    op.add_argument('--dtype', choices=DTYPES, default='float32')
+    op.add_argument('--channels-last', action='store_true')
+    model.add_argument('--image', type=sizes, help='height,width')
+    model.add_argument('--batch', type=int, default=2)
+    modes.add_parser('draw').add_argument('table', type=Path)
+    return parser.parse_args()
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """``'2,256'`` as a shape."""
+    try:
+        shape = tuple(map(int, text.split(',')))
+    except ValueError:
+        shape = ()
+    if min(shape, default=0) < 1:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no shape: give positive integers, as 2,256,100,168')
+    return shape
+
+
+def output(args: argparse.Namespace) -> Path:
+    """Where the table goes; refuses a file that is there."""
+    details = [args.mode, args.device]
+    if args.mode == 'op':
+        details += [args.dtype] + ['channels_last'] * args.channels_last
+    path = args.out or FOLDER / f'{"-".join(details)}.csv'
+    if path.exists() and not args.overwrite:
+        raise SystemExit(f'{path} exists: add --overwrite to replace it, or '
+                         'choose another file with --out.')
+    return path
+
+
+def measure(args: argparse.Namespace) -> list[dict]:
+    common = dict(
+        device=args.device, warmup=args.warmup, repeats=args.repeats)
+    if args.mode == 'model':
+        image = args.image or sizes(IMAGE[args.device])
+        return list(measure_models(image, args.batch, **common))
+    shapes = args.shapes or [sizes(text) for text in SHAPES[args.device]]
+    return list(
+        measure_op(shapes, getattr(torch, args.dtype), args.channels_last,
+                   **common))
+
+
+def show(rows: list[dict]) -> None:
+    table = Table(*(key for key in SHOWN if key in rows[0]))
+    for row in rows:
+        table.add_row(*(str(row[key]) for key in SHOWN if key in row))
+    Console().print(table)
+
+
+def main() -> None:
+    args = parse_args()
+    if args.mode == 'draw':
+        print(draw(args.table))
+        return
+    path = output(args)
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        raise SystemExit('--device cuda needs a CUDA device, and there is '
+                         'none: use --device cpu.')
+    with Console().status('Measuring, the machine should be quiet'):
+        rows = measure(args)
+    write_rows(rows, path)
+    show(rows)
+    print(f'written: {path} and {draw(path)}')
+
+
+if __name__ == '__main__':
+    main()
