@@ -6,14 +6,18 @@ import torch
 
 
 class Case(NamedTuple):
-    """A shape of the input, where its channels are, and beta's kind."""
+    """A shape of the input, where its channels are, and beta's kind.
+
+    With ``affine`` the op is of scale * x + shift.
+    """
     shape: tuple
     channel_dim: int
     beta: str
     memory_format: torch.memory_format = torch.contiguous_format
+    affine: bool = False
 
     def make(self, dtype):
-        """Leaves x, p1, p2, beta; odd sizes, so that no vector fits."""
+        """Leaves x, p1, p2, beta and, if affine, scale and shift."""
         generator = torch.Generator().manual_seed(0)
         own = torch.float64 if dtype == torch.float64 else torch.float32
         channels = self.shape[self.channel_dim]
@@ -23,22 +27,26 @@ class Case(NamedTuple):
             'layer': (self.shape[0], 1),
             'element': self.shape,
         }[self.beta]
-        x, p1, p2, beta = (torch.randn(
-            shape, generator=generator, dtype=torch.float64).to(kind)
-                           for shape, kind in (
-                               (self.shape, dtype),
-                               ((channels, ), own),
-                               ((channels, ), own),
-                               (beta_shape, own),
-                           ))
-        x = x.contiguous(memory_format=self.memory_format)
-        return [leaf.requires_grad_() for leaf in (x, p1, p2, beta)]
+        shapes = [self.shape, (channels, ), (channels, ), beta_shape]
+        shapes += [(channels, )] * 2 * self.affine
+        x, *parameters = (
+            torch.randn(shape, generator=generator, dtype=torch.float64)
+            for shape in shapes)
+        x = x.to(dtype).contiguous(memory_format=self.memory_format)
+        leaves = [x, *(p.to(own) for p in parameters)]
+        return [leaf.requires_grad_() for leaf in leaves]
+
+    def call(self, acon, leaves):
+        """Run an implementation on leaves."""
+        return acon(*leaves[:4], self.channel_dim, *leaves[4:])
 
     def expected(self, leaves, upstream):
         """Eq. 5 of the paper and its gradients, in float64."""
         leaves = [leaf.detach().double().requires_grad_() for leaf in leaves]
-        x, p1, p2, beta = leaves
+        x, p1, p2, beta, *affine = leaves
         x = x.movedim(self.channel_dim, -1)
+        if self.affine:
+            x = affine[0] * x + affine[1]
         if beta.shape == leaves[0].shape:
             beta = beta.movedim(self.channel_dim, -1)
         elif beta.dim() == 2:
@@ -66,6 +74,11 @@ CASES = [
     Case(shape, dim, beta, memory_format)
     for (shape, dim, memory_format), beta in itertools.product(
         LAYOUTS, ('channel', 'sample', 'layer', 'element'))
+] + [
+    Case((2, 6, 11, 13), 1, beta, memory_format, affine=True)
+    for beta, memory_format in itertools.product(
+        ('channel', 'sample', 'element'),
+        (torch.contiguous_format, torch.channels_last))
 ]
 
 
@@ -73,7 +86,8 @@ def describe(case):
     """A name for a test."""
     shape = 'x'.join(map(str, case.shape))
     name = str(case.memory_format).removeprefix('torch.')
-    return f'{shape}-dim{case.channel_dim}-{name}-{case.beta}'
+    affine = '-affine' * case.affine
+    return f'{shape}-dim{case.channel_dim}-{name}-{case.beta}{affine}'
 
 
 TOLERANCES = {
@@ -93,7 +107,7 @@ def assert_matches(acon, case, dtype, device='cpu'):
         dtype=torch.float64).to(dtype)
     y, gradients = case.expected(leaves, upstream)
     moved = [leaf.detach().to(device).requires_grad_() for leaf in leaves]
-    actual = acon(*moved, case.channel_dim)
+    actual = case.call(acon, moved)
     assert actual.dtype == dtype
     if case.channel_dim == 1:
         assert actual.is_contiguous(memory_format=case.memory_format)

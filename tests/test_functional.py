@@ -113,13 +113,17 @@ def test_nan_stays_nan(implementation):
 
 
 @pytest.mark.parametrize('case', [
-    Case((2, 3, 2, 2), 1, beta) for beta in
-    ('channel', 'sample', 'layer', 'element')], ids=describe)
+    *(Case((2, 3, 2, 2), 1, beta)
+      for beta in ('channel', 'sample', 'layer', 'element')),
+    Case((2, 3, 2, 2), 1, 'channel', affine=True)], ids=describe)
 def test_gradcheck_twice(case):
-    leaves = [leaf.detach().double().requires_grad_()
-              for leaf in case.make(torch.float64)]
-    assert torch.autograd.gradcheck(functional.acon, leaves)
-    assert torch.autograd.gradgradcheck(functional.acon, leaves)
+    leaves = case.make(torch.float64)
+
+    def run(*leaves):
+        return case.call(functional.acon, leaves)
+
+    assert torch.autograd.gradcheck(run, leaves)
+    assert torch.autograd.gradgradcheck(run, leaves)
 
 
 def test_second_derivative_of_the_native_kernel():
@@ -138,6 +142,24 @@ def test_only_what_requires_gradients_gets_them(implementation):
     implementation.acon(x, p1, p2, beta).sum().backward()
     assert p2.grad.shape == (3, )
     assert x.grad is p1.grad is beta.grad is None
+
+
+def test_affine_is_what_a_frozen_norm_computes(implementation):
+    norm = torch.nn.BatchNorm2d(3).eval()
+    for values in (norm.weight, norm.bias, norm.running_mean):
+        torch.nn.init.normal_(values)
+    torch.nn.init.uniform_(norm.running_var, .5, 2.)
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    shift = norm.bias - scale * norm.running_mean
+    x = torch.randn(2, 3, 5, 5)
+    torch.testing.assert_close(
+        implementation.acon(x, 1., .1, 2., 1, scale, shift),
+        implementation.acon(norm(x), 1., .1, 2.))
+
+
+def test_only_one_of_scale_and_shift():
+    with pytest.raises(ValueError, match='one of scale and shift'):
+        functional.acon(torch.randn(2, 3), 1., 0., 1., scale=torch.ones(3))
 
 
 @pytest.mark.parametrize('shape', [(0, 3, 4, 4), (2, 3, 0, 4), (0, 3)])
@@ -164,16 +186,16 @@ def test_noncontiguous_input_and_gradient(implementation):
 
 @pytest.mark.parametrize('module', [blocked, native])
 def test_keeps_its_input_and_nothing_as_large(module):
-    case = Case((2, 16, 40, 40), 1, 'sample')
-    x, *parameters = case.make(torch.float32)
-    kept = []
+    case = Case((2, 16, 40, 40), 1, 'sample', affine=True)
+    leaves = case.make(torch.float32)
+    x, kept = leaves[0], []
 
     def count(tensor: Tensor) -> Tensor:
         kept.append(tensor.numel() * tensor.element_size())
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda t: t):
-        module.acon(x, *parameters)
+        case.call(module.acon, leaves)
     assert sum(kept) <= 1.01 * x.numel() * x.element_size()
 
 

@@ -31,21 +31,29 @@ def test_kernels_by_the_interpreter():
     assert 'skipped' not in done.stdout
 
 
+@pytest.mark.parametrize('affine', [False, True])
 @pytest.mark.parametrize('betas', list(Betas), ids=str)
 @pytest.mark.parametrize('wide', [False, True])
 @pytest.mark.parametrize('name', ['forward', 'backward'])
-def test_kernels_compile_for_a_gpu(name, wide, betas, monkeypatch, tmp_path):
+def test_kernels_compile_for_a_gpu(name, wide, betas, affine, monkeypatch,
+                                   tmp_path):
     """The interpreter takes what the compiler refuses."""
     monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
     kernel = getattr(triton_kernels, name)
     constants = dict(
         WIDE=wide,
         BETAS=int(betas),
+        AFFINE=affine,
         BLOCK_R=8 if wide else 1,
         BLOCK_N=256 if wide else 2048,
         STEPS=8)
     pointers = dict.fromkeys(('y', 'x', 'dx', 'dy'), '*bf16')
     pointers |= dict.fromkeys(('p1', 'p2', 'beta', 'dbeta', 'sums'), '*fp32')
+    if affine:
+        pointers |= dict(scale='*fp32', shift='*fp32')
+    else:
+        # as Triton takes None
+        constants |= dict(scale=None, shift=None)
     kinds = pointers | dict.fromkeys(constants, 'constexpr')
     source = ASTSource(
         kernel,

@@ -18,9 +18,12 @@ def acon(x: Tensor,
          p1: Tensor | float,
          p2: Tensor | float,
          beta: Tensor | float,
-         channel_dim: int = 1) -> Tensor:
+         channel_dim: int = 1,
+         scale: Tensor | None = None,
+         shift: Tensor | None = None) -> Tensor:
     """See :func:`acon_mm.functional.acon`."""
-    return KeepsInput.apply(_Blocked, x, p1, p2, beta, channel_dim % x.dim())
+    return KeepsInput.apply(_Blocked, channel_dim % x.dim(), x, p1, p2, beta,
+                            scale, shift)
 
 
 def unavailable() -> None:
@@ -60,7 +63,7 @@ class _Blocked:
 
 def _whole_backward(dy: Tensor, x: Tensor, parameters: Sequence[Tensor],
                     dim: int, needs: Sequence[bool]) -> list[Tensor | None]:
-    return kernels.backward(dy, x, *parameters, needs)
+    return kernels.backward(dy, x, *parameters, needs=needs)
 
 
 def _pieced_backward(dy: Tensor, x: Tensor, parameters: Sequence[Tensor],
@@ -77,21 +80,25 @@ def _pieced_backward(dy: Tensor, x: Tensor, parameters: Sequence[Tensor],
     for piece in _pieces(matrix.shape):
         part, *sums = kernels.backward(upstream[piece], inputs[piece],
                                        *(_cut(p, piece) for p in shaped),
-                                       needs)
+                                       needs=needs)
         if outputs is not None:
             outputs[piece] = part
         for total, part in zip(totals, sums):
             if total is not None:
                 _cut(total, piece).add_(part)
-    return [dx, *matrix.restore_parameters(totals, x, parameters)]
+    grads = [dx, *matrix.restore_parameters(totals, x, parameters)]
+    return grads + [None] * (len(needs) - len(grads))
 
 
 def _broadcast(x: Tensor, parameters: Parameters, dim: int) -> list[Tensor]:
-    p1, p2, beta = parameters
+    """Parameters that multiply ``x``; scale and shift only if there."""
+    p1, p2, beta, *affine = parameters
     return [
         reference.broadcast(p1, x, dim, shared=True),
         reference.broadcast(p2, x, dim, shared=True),
-        reference.broadcast(beta, x, dim)
+        reference.broadcast(beta, x, dim),
+        *(reference.broadcast(p, x, dim, shared=True) for p in affine
+          if p is not None)
     ]
 
 

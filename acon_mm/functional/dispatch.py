@@ -21,7 +21,9 @@ def acon(x: Tensor,
          p1: Tensor | float,
          p2: Tensor | float,
          beta: Tensor | float,
-         channel_dim: int = 1) -> Tensor:
+         channel_dim: int = 1,
+         scale: Tensor | None = None,
+         shift: Tensor | None = None) -> Tensor:
     r"""ACON-C, the smooth maximum of two lines, Eq. 5 of the paper.
 
     .. math:: (p_1 - p_2) x \, \sigma(\beta (p_1 - p_2) x) + p_2 x
@@ -36,6 +38,9 @@ def acon(x: Tensor,
         beta (Tensor or float): The switch: (C,); (N, C) or (N, 1), one value
             a sample; or ``x``'s own shape.
         channel_dim (int): Dimension of the channels. Defaults to 1.
+        scale, shift (Tensor, optional): (C,), both or none: the op of
+            ``scale * x + shift``, such as a frozen batch norm in front of
+            it computes, without storing that.
 
     Returns:
         Tensor: ``x``'s shape and dtype. The arithmetic is float64 for float64
@@ -43,15 +48,18 @@ def acon(x: Tensor,
 
     Raises:
         TypeError: ``x`` is not a floating-point tensor.
-        ValueError: A parameter does not fit ``x``.
+        ValueError: A parameter does not fit ``x``, or one of scale and
+            shift is missing.
     """
     if not x.is_floating_point():
         raise TypeError(f'acon() got x of dtype {x.dtype}: convert it to a '
                         'floating-point type first.')
+    if (scale is None) != (shift is None):
+        raise ValueError('acon() got one of scale and shift: give both.')
     if torch.jit.is_scripting():
-        return reference.acon(x, p1, p2, beta, channel_dim)
+        return reference.acon(x, p1, p2, beta, channel_dim, scale, shift)
     else:
-        return _select(x)(x, p1, p2, beta, channel_dim)
+        return _select(x)(x, p1, p2, beta, channel_dim, scale, shift)
 
 
 def set_implementation(name: str) -> None:

@@ -7,52 +7,56 @@ from torch import Tensor
 
 from . import reference
 
-Parameters = Sequence[Tensor | float]
+# p1, p2, beta, scale, shift; the last two are None where there is no affine
+Parameters = Sequence[Tensor | float | None]
 
 
 class Kernels(Protocol):
-    """What an implementation provides; ``parameters`` is p1, p2, beta."""
+    """What an implementation provides."""
 
     def forward(self, x: Tensor, parameters: Parameters, dim: int) -> Tensor:
         """The activation."""
 
     def backward(self, dy: Tensor, x: Tensor, parameters: Parameters,
                  dim: int, needs: Sequence[bool]) -> list[Tensor | None]:
-        """Gradients of x, p1, p2, beta, or None where not needed."""
+        """Gradients of x and the parameters, or None where not needed."""
 
 
 class KeepsInput(torch.autograd.Function):
-    """``apply(kernels, x, p1, p2, beta, dim)``, twice differentiable."""
+    """``apply(kernels, dim, x, *parameters)``, twice differentiable."""
 
     @staticmethod
-    def forward(ctx, kernels, x, p1, p2, beta, dim):
+    def forward(ctx, kernels, dim, x, *parameters):
         ctx.kernels, ctx.dim = kernels, dim
-        ctx.floats = [
-            None if isinstance(p, Tensor) else p for p in (p1, p2, beta)
-        ]
+        ctx.constants = {
+            i: p
+            for i, p in enumerate(parameters) if not isinstance(p, Tensor)
+        }
         ctx.save_for_backward(
-            x, *(p for p in (p1, p2, beta) if isinstance(p, Tensor)))
-        return kernels.forward(x, (p1, p2, beta), dim)
+            x, *(p for p in parameters if isinstance(p, Tensor)))
+        return kernels.forward(x, parameters, dim)
 
     @staticmethod
     def backward(ctx, dy):
-        x, *tensors = ctx.saved_tensors
-        parameters = [
-            tensors.pop(0) if value is None else value for value in ctx.floats
-        ]
-        needs = ctx.needs_input_grad[1:5]
+        x, *parameters = ctx.saved_tensors
+        for i, constant in ctx.constants.items():
+            parameters.insert(i, constant)
+        needs = ctx.needs_input_grad[2:]
         # grad mode is on when the gradients will be differentiated again
         if torch.is_grad_enabled():
-            grads = formula_backward(dy, (x, *parameters), ctx.dim, needs)
+            grads = formula_backward(dy, x, parameters, ctx.dim, needs)
         else:
             grads = ctx.kernels.backward(dy, x, parameters, ctx.dim, needs)
-        return (None, *grads, None)
+        return (None, None, *grads)
 
 
-def formula_backward(dy: Tensor, inputs: Sequence[Tensor | float], dim: int,
+def formula_backward(dy: Tensor, x: Tensor, parameters: Parameters, dim: int,
                      needs: Sequence[bool]) -> list[Tensor | None]:
-    """Gradients of x, p1, p2, beta that can be differentiated again."""
-    y = reference.acon(*inputs, dim)
-    wanted = [value for value, need in zip(inputs, needs) if need]
+    """Gradients of x and the parameters that can be differentiated again."""
+    p1, p2, beta, scale, shift = parameters
+    y = reference.acon(x, p1, p2, beta, dim, scale, shift)
+    wanted = [
+        value for value, need in zip((x, *parameters), needs) if need
+    ]
     grads = iter(torch.autograd.grad(y, wanted, dy, create_graph=True))
     return [next(grads) if need else None for need in needs]

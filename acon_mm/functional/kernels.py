@@ -9,6 +9,7 @@ With d = (p1 - p2) x, s = sigmoid(beta d) and the upstream gradient dy::
     dp2   = sum x (dy - g)
     dbeta = sum dy d d s (1 - s)
 
+Where x is scale z + shift, dz = scale dx, dscale = sum z dx, dshift = sum dx.
 Parameters come in the dtype of the arithmetic, with as many dimensions as x.
 """
 from collections.abc import Sequence
@@ -17,30 +18,54 @@ import torch
 from torch import Tensor
 
 
-def forward(x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor) -> Tensor:
-    """``y`` in the dtype of ``x``."""
+def forward(z: Tensor,
+            p1: Tensor,
+            p2: Tensor,
+            beta: Tensor,
+            scale: Tensor | None = None,
+            shift: Tensor | None = None) -> Tensor:
+    """``y`` in the dtype of the input."""
     slope = p1 - p2
-    value = x.to(slope.dtype)
-    switch = torch.mul(value, beta * slope).sigmoid_()
-    return switch.mul_(slope).add_(p2).mul_(value).to(x.dtype)
+    x = _affine(z.to(slope.dtype), scale, shift)
+    switch = torch.mul(x, beta * slope).sigmoid_()
+    return switch.mul_(slope).add_(p2).mul_(x).to(z.dtype)
 
 
-def backward(dy: Tensor, x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor,
+def backward(dy: Tensor,
+             z: Tensor,
+             p1: Tensor,
+             p2: Tensor,
+             beta: Tensor,
+             scale: Tensor | None = None,
+             shift: Tensor | None = None,
+             *,
              needs: Sequence[bool]) -> list[Tensor | None]:
-    """Gradients of x, p1, p2 and beta; None for those not in ``needs``."""
+    """Gradients in the order of the arguments; None for those not needed."""
     slope = p1 - p2
-    value, up = x.to(slope.dtype), dy.to(slope.dtype)
-    d = value * slope
+    inputs, up = z.to(slope.dtype), dy.to(slope.dtype)
+    x = _affine(inputs, scale, shift)
+    d = x * slope
     s = (d * beta).sigmoid_()
     bend = torch.ops.aten.sigmoid_backward(up, s).mul_(d)
     g = s.mul_(up).addcmul_(bend, beta)
-    dx = dp1 = dp2 = dbeta = None
+    grads: list[Tensor | None] = [None] * 6
     if needs[3]:
-        dbeta = bend.mul_(d).sum_to_size(beta.shape)
-    if needs[1]:
-        dp1 = (value * g).sum_to_size(p1.shape)
+        grads[3] = bend.mul_(d).sum_to_size(beta.shape)
+    if needs[1] or needs[2]:
+        dp1 = (x * g).sum_to_size(p1.shape)
+        grads[1] = dp1 if needs[1] else None
     if needs[2]:
-        dp2 = (up - g).mul_(value).sum_to_size(p2.shape)
+        grads[2] = (x * up).sum_to_size(p2.shape) - dp1
+    if needs[0] or any(needs[4:]):
+        dx = g.mul_(slope).addcmul_(up, p2)
+    if needs[4]:
+        grads[4] = (inputs * dx).sum_to_size(scale.shape)
+    if needs[5]:
+        grads[5] = dx.sum_to_size(shift.shape)
     if needs[0]:
-        dx = g.mul_(slope).addcmul_(up, p2).to(x.dtype)
-    return [dx, dp1, dp2, dbeta]
+        grads[0] = (dx if scale is None else dx.mul(scale)).to(z.dtype)
+    return grads
+
+
+def _affine(z: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
+    return z if scale is None else torch.addcmul(shift, z, scale)

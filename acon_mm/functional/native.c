@@ -3,8 +3,9 @@
  * A tensor is a matrix: rows of n elements that lie side by side in memory.
  *   wide = 0: a row is one channel, and rows count channels first
  *   wide = 1: a row is one pixel, its n elements are the channels
- * `share` is the number of rows of a sample. p1 and p2 hold a value for each
- * channel, beta too, or one for each sample and channel, or for each element.
+ * `share` is the number of rows of a sample. Parameters hold a value for each
+ * channel; beta that, or one for each sample and channel, or for each element.
+ * Without scale and shift (NULL), x goes into the activation as it is.
  * kernels.py has the formulas.
  */
 #include <stdint.h>
@@ -57,34 +58,47 @@ INLINE float sigmoid(float z) {
   return 1.f / (1.f + e * power);
 }
 
-/* The steps are constants, 0 or 1, wherever these two are called. */
-INLINE void forward_row(element *y, const element *x, long n, const float *p1,
-                        const float *p2, const float *beta, int step,
-                        int beta_step) {
+typedef struct {
+  const float *p1, *p2, *beta, *scale, *shift;
+} parameters;
+
+/* step, beta_step and affine are constants, 0 or 1, wherever these two are
+ * called: the compiler makes one loop of each kind. */
+INLINE void forward_row(element *y, const element *x, long n, parameters p,
+                        int step, int beta_step, int affine) {
 #pragma omp simd
   for (long i = 0; i < n; i++) {
-    float low = p2[i * step], slope = p1[i * step] - low;
+    float low = p.p2[i * step], slope = p.p1[i * step] - low;
     float value = load(x[i]);
-    float s = sigmoid(beta[i * beta_step] * slope * value);
+    if (affine)
+      value = p.scale[i * step] * value + p.shift[i * step];
+    float s = sigmoid(p.beta[i * beta_step] * slope * value);
     y[i] = store(value * (slope * s + low));
   }
 }
 
-INLINE void backward_row(element *dx, float *dp1, float *dp2, float *dbeta,
+/* Sums of the gradients, in the order of the parameters. */
+enum { SUMS = 5 };
+
+INLINE void backward_row(element *dx, float *const sums[SUMS],
                          const element *dy, const element *x, long n,
-                         const float *p1, const float *p2, const float *beta,
-                         int step, int beta_step) {
-  float sum1 = 0, sum2 = 0, sum3 = 0;
-#pragma omp simd reduction(+ : sum1, sum2, sum3)
+                         parameters p, int step, int beta_step, int affine) {
+  float *dp1 = sums[0], *dp2 = sums[1], *dbeta = sums[2];
+  float *dscale = sums[3], *dshift = sums[4];
+  float sum1 = 0, sum2 = 0, sum3 = 0, sum4 = 0, sum5 = 0;
+#pragma omp simd reduction(+ : sum1, sum2, sum3, sum4, sum5)
   for (long i = 0; i < n; i++) {
-    float low = p2[i * step], slope = p1[i * step] - low;
-    float b = beta[i * beta_step];
-    float value = load(x[i]), up = load(dy[i]);
+    float low = p.p2[i * step], slope = p.p1[i * step] - low;
+    float b = p.beta[i * beta_step];
+    float input = load(x[i]), value = input, up = load(dy[i]);
+    if (affine)
+      value = p.scale[i * step] * input + p.shift[i * step];
     float d = slope * value;
     float s = sigmoid(b * d);
     float bend = up * s * (1.f - s) * d;
     float g = up * s + b * bend;
-    dx[i] = store(slope * g + low * up);
+    float dvalue = slope * g + low * up;
+    dx[i] = store(affine ? p.scale[i * step] * dvalue : dvalue);
     if (step) {
       dp1[i] += value * g;
       dp2[i] += value * (up - g);
@@ -96,6 +110,13 @@ INLINE void backward_row(element *dx, float *dp1, float *dp2, float *dbeta,
       dbeta[i] += bend * d;
     else
       sum3 += bend * d;
+    if (affine && step) {
+      dscale[i] += input * dvalue;
+      dshift[i] += dvalue;
+    } else if (affine) {
+      sum4 += input * dvalue;
+      sum5 += dvalue;
+    }
   }
   if (!step) {
     *dp1 += sum1;
@@ -103,44 +124,75 @@ INLINE void backward_row(element *dx, float *dp1, float *dp2, float *dbeta,
   }
   if (!beta_step)
     *dbeta += sum3;
+  if (affine && !step) {
+    *dscale += sum4;
+    *dshift += sum5;
+  }
 }
 
 enum betas { PER_CHANNEL, PER_SAMPLE, PER_ELEMENT };
 
-/* Where the betas of a row begin, with `at` the row's first channel. */
-INLINE long beta_start(enum betas betas, long row, long n, long at,
-                       long channels, long share) {
-  if (betas == PER_ELEMENT)
-    return row * n;
-  return betas == PER_SAMPLE ? row / share * channels + at : at;
+/* Calls ROW(step, beta_step, affine) with constants. */
+#define CALL_WITH_CONSTANTS(ROW, wide, betas, affine)                          \
+  if (affine) {                                                                \
+    if (wide)                                                                  \
+      ROW(1, 1, 1);                                                            \
+    else if (betas == PER_ELEMENT)                                             \
+      ROW(0, 1, 1);                                                            \
+    else                                                                       \
+      ROW(0, 0, 1);                                                            \
+  } else {                                                                     \
+    if (wide)                                                                  \
+      ROW(1, 1, 0);                                                            \
+    else if (betas == PER_ELEMENT)                                             \
+      ROW(0, 1, 0);                                                            \
+    else                                                                       \
+      ROW(0, 0, 0);                                                            \
+  }
+
+/* The parameters of a row from its i-th element on. */
+INLINE parameters parameters_at(parameters p, long row, long i, long n,
+                                long channels, long share, int wide,
+                                int betas) {
+  long at = wide ? i : row % channels;
+  p.beta += betas == PER_ELEMENT  ? row * n + i
+            : betas == PER_SAMPLE ? row / share * channels + at
+                                  : at;
+  p.p1 += at;
+  p.p2 += at;
+  if (p.scale) {
+    p.scale += at;
+    p.shift += at;
+  }
+  return p;
 }
 
 /* Threads share the rows. */
 void forward(element *y, const element *x, const float *p1, const float *p2,
-             const float *beta, long rows, long n, long channels, long share,
-             int wide, int betas, int threads) {
+             const float *beta, const float *scale, const float *shift,
+             long rows, long n, long channels, long share, int wide, int betas,
+             int threads) {
+  parameters all = {p1, p2, beta, scale, shift};
 #pragma omp parallel for num_threads(threads) if (threads > 1)
   for (long row = 0; row < rows; row++) {
-    long start = row * n, at = wide ? 0 : row % channels;
-    const float *q1 = p1 + at, *q2 = p2 + at;
-    const float *b = beta + beta_start(betas, row, n, at, channels, share);
-    if (wide)
-      forward_row(y + start, x + start, n, q1, q2, b, 1, 1);
-    else if (betas == PER_ELEMENT)
-      forward_row(y + start, x + start, n, q1, q2, b, 0, 1);
-    else
-      forward_row(y + start, x + start, n, q1, q2, b, 0, 0);
+    parameters p =
+        parameters_at(all, row, 0, n, channels, share, wide, betas);
+#define ROW(...) forward_row(y + row * n, x + row * n, n, p, __VA_ARGS__)
+    CALL_WITH_CONSTANTS(ROW, wide, betas, scale)
+#undef ROW
   }
 }
 
 /* Threads share the chunks: up to `chunk` rows of a sample, one if a row is a
- * channel. `sums` holds zeros, (3, chunks, wide ? n : 1), where each chunk
- * leaves its part of dp1, dp2 and dbeta, so that the totals do not depend on
- * the threads. Betas of each element get their gradients in `dbeta`. */
+ * channel. `sums` holds zeros, (SUMS, chunks, wide ? n : 1), where each chunk
+ * leaves its part of the gradients, so that the totals do not depend on the
+ * threads. Betas of each element get theirs in `dbeta`. */
 void backward(element *dx, float *sums, float *dbeta, const element *dy,
               const element *x, const float *p1, const float *p2,
-              const float *beta, long rows, long n, long channels, long share,
-              int wide, int betas, long chunk, int threads) {
+              const float *beta, const float *scale, const float *shift,
+              long rows, long n, long channels, long share, int wide,
+              int betas, long chunk, int threads) {
+  parameters all = {p1, p2, beta, scale, shift};
   long per_sample = (share + chunk - 1) / chunk, width = wide ? n : 1;
   long chunks = rows / share * per_sample;
 #pragma omp parallel for num_threads(threads) if (threads > 1)
@@ -148,34 +200,26 @@ void backward(element *dx, float *sums, float *dbeta, const element *dy,
     long sample = c / per_sample, end = (sample + 1) * share;
     long first = sample * share + c % per_sample * chunk;
     long last = first + chunk < end ? first + chunk : end;
-    float *sum1 = sums + c * width, *sum2 = sum1 + chunks * width;
-    float *sum3 = sum2 + chunks * width;
     for (long row = first; row < last; row++) {
-      long at = wide ? 0 : row % channels;
-      const float *q1 = p1 + at, *q2 = p2 + at;
-      const float *b = beta + beta_start(betas, row, n, at, channels, share);
-      double totals[3] = {0, 0, 0};
+      double totals[SUMS] = {0};
       for (long i = 0; i < n; i += SPAN) {
         long start = row * n + i, m = n - i < SPAN ? n - i : SPAN;
-        float part[3] = {0, 0, 0};
-        if (wide)
-          backward_row(dx + start, sum1 + i, sum2 + i,
-                       betas == PER_ELEMENT ? dbeta + start : sum3 + i,
-                       dy + start, x + start, m, q1 + i, q2 + i, b + i, 1, 1);
-        else if (betas == PER_ELEMENT)
-          backward_row(dx + start, part, part + 1, dbeta + start, dy + start,
-                       x + start, m, q1, q2, b + i, 0, 1);
-        else
-          backward_row(dx + start, part, part + 1, part + 2, dy + start,
-                       x + start, m, q1, q2, b, 0, 0);
-        for (int k = 0; k < 3; k++)
+        parameters p =
+            parameters_at(all, row, i, n, channels, share, wide, betas);
+        float part[SUMS] = {0}, *to[SUMS];
+        for (int k = 0; k < SUMS; k++)
+          to[k] = wide ? sums + (k * chunks + c) * width + i : part + k;
+        if (betas == PER_ELEMENT)
+          to[2] = dbeta + start;
+#define ROW(...)                                                               \
+  backward_row(dx + start, to, dy + start, x + start, m, p, __VA_ARGS__)
+        CALL_WITH_CONSTANTS(ROW, wide, betas, scale)
+#undef ROW
+        for (int k = 0; k < SUMS; k++)
           totals[k] += part[k];
       }
-      if (!wide) {
-        *sum1 = totals[0];
-        *sum2 = totals[1];
-        *sum3 = totals[2];
-      }
+      for (int k = 0; k < SUMS && !wide; k++)
+        sums[(k * chunks + c) * width] = totals[k];
     }
   }
 }

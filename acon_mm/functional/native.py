@@ -19,9 +19,12 @@ def acon(x: Tensor,
          p1: Tensor | float,
          p2: Tensor | float,
          beta: Tensor | float,
-         channel_dim: int = 1) -> Tensor:
+         channel_dim: int = 1,
+         scale: Tensor | None = None,
+         shift: Tensor | None = None) -> Tensor:
     """See :func:`acon_mm.functional.acon`."""
-    return KeepsInput.apply(_Native, x, p1, p2, beta, channel_dim % x.dim())
+    return KeepsInput.apply(_Native, channel_dim % x.dim(), x, p1, p2, beta,
+                            scale, shift)
 
 
 def unavailable() -> str | None:
@@ -57,7 +60,7 @@ class _Native:
         upstream = job.rows.view(dy)
         # the sums cost nothing beside dx, so all are made and some dropped
         dx, dbeta = job.rows.new_empty(x), job.rows.new_dbeta(x)
-        sums = x.new_zeros((3, job.rows.samples, job.chunks, x.size(dim)),
+        sums = x.new_zeros((5, job.rows.samples, job.chunks, x.size(dim)),
                            dtype=torch.float32)
         job.library.backward(
             *_pointers(dx, sums, dbeta, upstream, job.inputs,
@@ -79,7 +82,10 @@ class _Job:
         self.parameters = dense_parameters(x, parameters, dim)
         if rows.betas == Betas.PER_ELEMENT:
             self.parameters[2] = rows.view(self.parameters[2])
-        self.parameters = [p.contiguous() for p in self.parameters]
+        self.parameters = [
+            None if p is None else p.contiguous()
+            for p in self.parameters
+        ]
         self.layout = (rows.rows, rows.n, rows.channels, rows.share,
                        rows.wide, rows.betas)
         self.chunk = min(CHUNK, rows.share) if rows.wide else 1
@@ -93,5 +99,5 @@ def _sum_to(grad: Tensor, value: Tensor) -> Tensor:
     return grad if grad.shape == value.shape else grad.sum_to_size(value.shape)
 
 
-def _pointers(*tensors: Tensor) -> list[int]:
-    return [tensor.data_ptr() for tensor in tensors]
+def _pointers(*tensors: Tensor | None) -> list[int | None]:
+    return [None if t is None else t.data_ptr() for t in tensors]

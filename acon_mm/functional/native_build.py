@@ -47,8 +47,8 @@ def load(dtype: torch.dtype) -> Build:
         return Build(None, f'no C compiler could be used ({error})')
     pointer, size, number = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
     layout = [*[size] * 4, number, number]
-    library.forward.argtypes = [*[pointer] * 5, *layout, number]
-    library.backward.argtypes = [*[pointer] * 8, *layout, size, number]
+    library.forward.argtypes = [*[pointer] * 7, *layout, number]
+    library.backward.argtypes = [*[pointer] * 10, *layout, size, number]
     library.forward.restype = library.backward.restype = None
     return Build(library, None)
 

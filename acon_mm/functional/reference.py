@@ -10,9 +10,14 @@ def acon(x: Tensor,
          p1: Tensor | float,
          p2: Tensor | float,
          beta: Tensor | float,
-         channel_dim: int = 1) -> Tensor:
+         channel_dim: int = 1,
+         scale: Tensor | None = None,
+         shift: Tensor | None = None) -> Tensor:
     """See :func:`acon_mm.functional.acon`."""
     inputs = x.to(compute_dtype(x))
+    if scale is not None and shift is not None:
+        inputs = broadcast(scale, x, channel_dim, True) * inputs
+        inputs = inputs + broadcast(shift, x, channel_dim, True)
     b = broadcast(p2, x, channel_dim, True) * inputs
     difference = broadcast(p1, x, channel_dim, True) * inputs - b
     switch = torch.sigmoid(broadcast(beta, x, channel_dim) * difference)

@@ -57,27 +57,27 @@ class Rows:
         return self.matrix.new_empty(x, torch.float32).zero_()
 
     def totals(self, sums: Tensor, dbeta: Tensor) -> list[Tensor]:
-        """Gradients of p1, p2 and beta from a kernel's partial sums.
+        """Gradients of the parameters from a kernel's partial sums.
 
         Args:
-            sums (Tensor): (3, samples, parts, C), for dp1, dp2 and dbeta.
+            sums (Tensor): (5, samples, parts, C), in the order of
+                :data:`Parameters`.
             dbeta (Tensor): The gradient of a beta per element.
         """
-        if self.betas == Betas.PER_SAMPLE:
-            return [*sums[:2].flatten(1, 2).sum(1), sums[2].sum(1)]
         totals = sums.flatten(1, 2)
         totals = totals[:, 0] if totals.size(1) == 1 else totals.sum(1)
-        dp1, dp2, shared_dbeta = totals.unbind()
-        return [
-            dp1, dp2, dbeta
-            if self.betas == Betas.PER_ELEMENT else shared_dbeta
-        ]
+        grads = [*totals.unbind()]
+        if self.betas == Betas.PER_SAMPLE:
+            grads[2] = sums[2].sum(1)
+        elif self.betas == Betas.PER_ELEMENT:
+            grads[2] = dbeta
+        return grads
 
 
 def dense_parameters(x: Tensor, parameters: Parameters,
-                     dim: int) -> list[Tensor]:
-    """p1, p2 and beta as float32, of shape (C,), beta also (N, C) or x's."""
-    p1, p2, beta = parameters
+                     dim: int) -> list[Tensor | None]:
+    """Parameters as float32 of shape (C,), beta also (N, C) or x's."""
+    p1, p2, beta, *affine = parameters
     channels = (x.size(dim), )
     shape = {
         Betas.PER_CHANNEL: channels,
@@ -87,7 +87,8 @@ def dense_parameters(x: Tensor, parameters: Parameters,
     return [
         _dense(p1, channels, x, dim, True),
         _dense(p2, channels, x, dim, True),
-        _dense(beta, shape, x, dim, False)
+        _dense(beta, shape, x, dim, False), *(None if p is None else _dense(
+            p, channels, x, dim, True) for p in affine)
     ]
 
 

@@ -5,7 +5,7 @@ import os
 import torch
 from torch import Tensor
 
-from .keeps_input import formula_backward
+from .keeps_input import Parameters, formula_backward
 from .rows import Betas, Rows, dense_parameters
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -21,11 +21,14 @@ def acon(x: Tensor,
          p1: Tensor | float,
          p2: Tensor | float,
          beta: Tensor | float,
-         channel_dim: int = 1) -> Tensor:
+         channel_dim: int = 1,
+         scale: Tensor | None = None,
+         shift: Tensor | None = None) -> Tensor:
     """See :func:`acon_mm.functional.acon`."""
     dim = channel_dim % x.dim()
-    parameters = dense_parameters(x, (p1, p2, beta), dim)
-    return _forward(x, *(p.contiguous() for p in parameters), dim)
+    parameters = dense_parameters(x, (p1, p2, beta, scale, shift), dim)
+    return _forward(
+        x, *(None if p is None else p.contiguous() for p in parameters), dim)
 
 
 @torch.compiler.assume_constant_result
@@ -56,43 +59,44 @@ def _is_interpreted() -> bool:
 
 @torch.library.custom_op('acon_mm::acon', mutates_args=())
 def _forward(x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor,
-             dim: int) -> Tensor:
+             scale: Tensor | None, shift: Tensor | None, dim: int) -> Tensor:
     from . import triton_kernels
-    launch = _Launch(x, beta, dim, 1)
+    launch = _Launch(x, (p1, p2, beta, scale, shift), dim, 1)
     y = launch.rows.new_empty(x)
     with torch.cuda.device_of(x):
         triton_kernels.forward[launch.grid](
-            y, launch.rows.view(x), p1, p2, launch.view_beta(beta),
-            *launch.sizes, **launch.constants, num_warps=4)
+            y, launch.rows.view(x), *launch.parameters, *launch.sizes,
+            **launch.constants, num_warps=4)
     return y
 
 
 @torch.library.custom_op('acon_mm::acon_backward', mutates_args=())
 def _backward(dy: Tensor, x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor,
+              scale: Tensor | None, shift: Tensor | None,
               dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """dx, sums (3, samples, C) for p1, p2 and beta, and dbeta per element."""
+    """dx, sums (5, samples, C) for the parameters, dbeta per element."""
     from . import triton_kernels
-    launch = _Launch(x, beta, dim, STEPS)
+    launch = _Launch(x, (p1, p2, beta, scale, shift), dim, STEPS)
     rows = launch.rows
     dx, dbeta = rows.new_empty(x), rows.new_dbeta(x)
-    sums = x.new_empty(launch.sums, dtype=torch.float32)
+    sums = x.new_zeros(launch.sums, dtype=torch.float32)
     with torch.cuda.device_of(x):
         triton_kernels.backward[launch.grid](
-            dx, sums, dbeta, rows.view(dy), rows.view(x), p1, p2,
-            launch.view_beta(beta), *launch.sizes, **launch.constants,
-            STEPS=launch.steps, num_warps=8)
+            dx, sums, dbeta, rows.view(dy), rows.view(x), *launch.parameters,
+            *launch.sizes, **launch.constants, STEPS=launch.steps,
+            num_warps=8)
     return dx, sums.sum((1, 3)), dbeta
 
 
 @_forward.register_fake
-def _(x, p1, p2, beta, dim):
+def _(x, p1, p2, beta, scale, shift, dim):
     return Rows(x, beta, dim).new_empty(x)
 
 
 @_backward.register_fake
-def _(dy, x, p1, p2, beta, dim):
+def _(dy, x, p1, p2, beta, scale, shift, dim):
     rows = Rows(x, beta, dim)
-    sums = x.new_empty((3, rows.samples, rows.channels), dtype=torch.float32)
+    sums = x.new_empty((5, rows.samples, rows.channels), dtype=torch.float32)
     return rows.new_empty(x), sums, rows.new_dbeta(x)
 
 
@@ -102,14 +106,16 @@ def _keep(ctx, inputs, output):
 
 
 def _differentiate(ctx, dy):
-    inputs, needs = ctx.saved_tensors, ctx.needs_input_grad[:4]
+    x, *parameters = ctx.saved_tensors
+    needs = ctx.needs_input_grad[:6]
     # grad mode is on when the gradients will be differentiated again
     if torch.is_grad_enabled():
-        return (*formula_backward(dy, inputs, ctx.dim, needs), None)
-    x, _, _, beta = inputs
-    dx, sums, dbeta = _backward(dy, *inputs, ctx.dim)
+        grads = formula_backward(dy, x, parameters, ctx.dim, needs)
+        return (*grads, None)
+    dx, sums, dbeta = _backward(dy, x, *parameters, ctx.dim)
     # the sums cost nothing beside dx, so all are made and some dropped
-    grads = [dx, *Rows(x, beta, ctx.dim).totals(sums.unsqueeze(2), dbeta)]
+    rows = Rows(x, parameters[2], ctx.dim)
+    grads = [dx, *rows.totals(sums.unsqueeze(2), dbeta)]
     return (*(g if need else None for g, need in zip(grads, needs)), None)
 
 
@@ -119,8 +125,13 @@ _forward.register_autograd(_differentiate, setup_context=_keep)
 class _Launch:
     """The grid and the arguments of the kernels, which explain them."""
 
-    def __init__(self, x: Tensor, beta: Tensor, dim: int, steps: int) -> None:
+    def __init__(self, x: Tensor, parameters: Parameters, dim: int,
+                 steps: int) -> None:
+        p1, p2, beta, scale, shift = parameters
         self.rows = rows = Rows(x, beta, dim)
+        if rows.betas == Betas.PER_ELEMENT:
+            beta = rows.view(beta)
+        self.parameters = (p1, p2, beta, scale, shift)
         block_n = min(1 << (rows.n - 1).bit_length(),
                       WIDE_TILE if rows.wide else TILE)
         block_r = TILE // block_n
@@ -134,16 +145,11 @@ class _Launch:
             parts = rows.share // rows.channels
             segments = -(-rows.n // (block_n * self.steps))
             self.grid = (-(-rows.rows // block_r), segments)
-        self.sums = (3, segments, rows.samples, parts, rows.channels)
+        self.sums = (5, segments, rows.samples, parts, rows.channels)
         self.sizes = (rows.rows, rows.n, rows.channels, rows.share, parts)
         self.constants = dict(
             WIDE=rows.wide,
             BETAS=int(rows.betas),
+            AFFINE=scale is not None,
             BLOCK_R=block_r,
             BLOCK_N=block_n)
-
-    def view_beta(self, beta: Tensor) -> Tensor:
-        """Beta as the kernels read it."""
-        if self.rows.betas == Betas.PER_ELEMENT:
-            return self.rows.view(beta)
-        return beta

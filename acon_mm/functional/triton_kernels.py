@@ -15,14 +15,11 @@ PER_ELEMENT = tl.constexpr(2)
 
 
 @triton.jit
-def _load_parameters(p1, p2, rows, cols, channels, WIDE: tl.constexpr):
-    """The slope p1 - p2 and p2 of each row, or of each column if WIDE."""
+def _load(parameter, rows, cols, channels, WIDE: tl.constexpr):
+    """The parameter of each row, or of each column if WIDE."""
     at = cols if WIDE else rows % channels
-    valid = at < channels
-    low = tl.load(p2 + at, mask=valid, other=0.)
-    slope = tl.load(p1 + at, mask=valid, other=0.) - low
-    # loaded in one dimension, since two would load each many times
-    return _expand(slope, WIDE), _expand(low, WIDE)
+    # loaded in one dimension, since two would load each value many times
+    return _expand(tl.load(parameter + at, mask=at < channels, other=0.), WIDE)
 
 
 @triton.jit
@@ -61,50 +58,68 @@ def _first_rows(parts, share, total, STEPS: tl.constexpr,
 
 
 @triton.jit
-def forward(y, x, p1, p2, beta, total, n, channels, share, parts,
-            WIDE: tl.constexpr, BETAS: tl.constexpr, BLOCK_R: tl.constexpr,
+def forward(y, x, p1, p2, beta, scale, shift, total, n, channels, share,
+            parts, WIDE: tl.constexpr, BETAS: tl.constexpr,
+            AFFINE: tl.constexpr, BLOCK_R: tl.constexpr,
             BLOCK_N: tl.constexpr):
     rows, end = _first_rows(parts, share, total, 1, BLOCK_R, WIDE)
     cols = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
     inside = (rows[:, None] < end) & (cols[None, :] < n)
     offsets = rows[:, None] * n + cols[None, :]
-    slope, low = _load_parameters(p1, p2, rows, cols, channels, WIDE)
-    switch = _load_beta(beta, offsets, inside, rows, cols, end, channels,
-                        share, WIDE, BETAS)
+    low = _load(p2, rows, cols, channels, WIDE)
+    slope = _load(p1, rows, cols, channels, WIDE) - low
+    b = _load_beta(beta, offsets, inside, rows, cols, end, channels, share,
+                   WIDE, BETAS)
     value = tl.load(x + offsets, mask=inside, other=0.).to(tl.float32)
-    s = tl.sigmoid(switch * slope * value)
+    if AFFINE:
+        value *= _load(scale, rows, cols, channels, WIDE)
+        value += _load(shift, rows, cols, channels, WIDE)
+    s = tl.sigmoid(b * slope * value)
     result = value * (slope * s + low)
     tl.store(y + offsets, result.to(y.dtype.element_ty), mask=inside)
 
 
 @triton.jit
-def backward(dx, sums, dbeta, dy, x, p1, p2, beta, total, n, channels, share,
-             parts, WIDE: tl.constexpr, BETAS: tl.constexpr,
-             BLOCK_R: tl.constexpr, BLOCK_N: tl.constexpr,
-             STEPS: tl.constexpr):
-    """``sums`` is (3, programs 0, n) if WIDE, else (3, programs 1, total)."""
+def backward(dx, sums, dbeta, dy, x, p1, p2, beta, scale, shift, total, n,
+             channels, share, parts, WIDE: tl.constexpr, BETAS: tl.constexpr,
+             AFFINE: tl.constexpr, BLOCK_R: tl.constexpr,
+             BLOCK_N: tl.constexpr, STEPS: tl.constexpr):
+    """``sums`` is (5, programs 0, n) if WIDE, else (5, programs 1, total)."""
     rows, end = _first_rows(parts, share, total, STEPS, BLOCK_R, WIDE)
     across = BLOCK_N if WIDE else STEPS * BLOCK_N
     cols = tl.program_id(1) * across + tl.arange(0, BLOCK_N)
-    slope, low = _load_parameters(p1, p2, rows, cols, channels, WIDE)
+    low = _load(p2, rows, cols, channels, WIDE)
+    slope = _load(p1, rows, cols, channels, WIDE) - low
+    if AFFINE:
+        factor = _load(scale, rows, cols, channels, WIDE)
+        offset = _load(shift, rows, cols, channels, WIDE)
     sum1 = tl.zeros((BLOCK_R, BLOCK_N), tl.float32)
     sum2 = tl.zeros((BLOCK_R, BLOCK_N), tl.float32)
     sum3 = tl.zeros((BLOCK_R, BLOCK_N), tl.float32)
+    sum4 = tl.zeros((BLOCK_R, BLOCK_N), tl.float32)
+    sum5 = tl.zeros((BLOCK_R, BLOCK_N), tl.float32)
     for _ in range(STEPS):
         inside = (rows[:, None] < end) & (cols[None, :] < n)
         offsets = rows[:, None] * n + cols[None, :]
         b = _load_beta(beta, offsets, inside, rows, cols, end, channels,
                        share, WIDE, BETAS)
-        value = tl.load(x + offsets, mask=inside, other=0.).to(tl.float32)
+        inputs = tl.load(x + offsets, mask=inside, other=0.).to(tl.float32)
         up = tl.load(dy + offsets, mask=inside, other=0.).to(tl.float32)
+        value = inputs
+        if AFFINE:
+            value = inputs * factor + offset
         d = slope * value
         s = tl.sigmoid(b * d)
         bend = up * s * (1. - s) * d
         g = up * s + b * bend
-        result = slope * g + low * up
-        tl.store(dx + offsets, result.to(dx.dtype.element_ty), mask=inside)
         sum1 += value * g
         sum2 += value * (up - g)
+        result = slope * g + low * up
+        if AFFINE:
+            sum4 += inputs * result
+            sum5 += result
+            result *= factor
+        tl.store(dx + offsets, result.to(dx.dtype.element_ty), mask=inside)
         if BETAS == PER_ELEMENT:
             tl.store(dbeta + offsets, bend * d, mask=inside)
         else:
@@ -116,16 +131,17 @@ def backward(dx, sums, dbeta, dy, x, p1, p2, beta, total, n, channels, share,
     if WIDE:
         part = tl.program_id(0).to(tl.int64) * n + cols
         plane = tl.num_programs(0).to(tl.int64) * n
-        _store_sums(sums, part, plane, cols < n, sum1, sum2, sum3, 0)
+        valid = cols < n
+        AXIS: tl.constexpr = 0
     else:
         part = tl.program_id(1).to(tl.int64) * total + rows
         plane = tl.num_programs(1).to(tl.int64) * total
-        _store_sums(sums, part, plane, rows < total, sum1, sum2, sum3, 1)
-
-
-@triton.jit
-def _store_sums(sums, part, plane, valid, sum1, sum2, sum3,
-                AXIS: tl.constexpr):
+        valid = rows < total
+        AXIS: tl.constexpr = 1
     tl.store(sums + part, tl.sum(sum1, AXIS), mask=valid)
     tl.store(sums + plane + part, tl.sum(sum2, AXIS), mask=valid)
-    tl.store(sums + 2 * plane + part, tl.sum(sum3, AXIS), mask=valid)
+    if BETAS != PER_ELEMENT:
+        tl.store(sums + 2 * plane + part, tl.sum(sum3, AXIS), mask=valid)
+    if AFFINE:
+        tl.store(sums + 3 * plane + part, tl.sum(sum4, AXIS), mask=valid)
+        tl.store(sums + 4 * plane + part, tl.sum(sum5, AXIS), mask=valid)
