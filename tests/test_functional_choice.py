@@ -86,7 +86,7 @@ def test_without_a_compiler_the_blocks_serve(fresh_build, monkeypatch, capfd):
     functional.acon(torch.randn(2, 3, 4, 4), 1., 0., 1.)
     assert len(calls) == 1
     assert capfd.readouterr() == ('', '')
-    with pytest.raises(RuntimeError, match='no C compiler.*/no/compiler'):
+    with pytest.raises(RuntimeError, match='not be built by /no/compiler'):
         functional.set_implementation('native')
     assert functional.get_implementation() == 'auto'
 

@@ -44,7 +44,7 @@ def load(dtype: torch.dtype) -> Build:
     except subprocess.CalledProcessError as error:
         return Build(None, f'the C compiler failed: {error.stderr.strip()}')
     except OSError as error:
-        return Build(None, f'no C compiler could be used ({error})')
+        return Build(None, f'it could not be built by {_compiler()} ({error})')
     pointer, size, number = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
     layout = [*[size] * 4, number, number]
     library.forward.argtypes = [*[pointer] * 7, *layout, number]
@@ -57,8 +57,7 @@ def build(dtype: torch.dtype) -> Path:
     """Path of the library, compiled unless it lies there already."""
     vectors = VECTOR_FLAGS.get(torch.backends.cpu.get_cpu_capability(), ())
     command = [
-        *shlex.split(os.environ.get('CC', 'cc')), *FLAGS, *vectors,
-        DEFINES[dtype],
+        *shlex.split(_compiler()), *FLAGS, *vectors, DEFINES[dtype],
         str(SOURCE)
     ]
     key = hashlib.sha256(SOURCE.read_bytes() + repr(command).encode())
@@ -76,3 +75,7 @@ def build(dtype: torch.dtype) -> Path:
                            text=True)
             os.replace(built, target)
     return target
+
+
+def _compiler() -> str:
+    return os.environ.get('CC', 'cc')
