@@ -27,7 +27,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from stock_models.checks import check_group, describe
+from stock_models.checks import check_group, describe, prepare_process
 from stock_models.configs import group_by_layers, load_models
 from stock_models.summary import write_summary
 from stock_models.table import (
@@ -56,7 +56,8 @@ def main() -> None:
         write_rows(table, filter(passed, read_rows(table)))
     os.environ['OMP_NUM_THREADS'] = '1'
     with get_context('spawn').Pool(
-            args.jobs, maxtasksperchild=MODELS_PER_WORKER) as pool:
+            args.jobs, prepare_process,
+            maxtasksperchild=MODELS_PER_WORKER) as pool:
         check_all(pool, args)
     rows = read_rows(table)
     write_rows(table, rows)

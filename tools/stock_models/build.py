@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from acon_mm.activations import AconBase
 
-# functions of torch.nn.init that fill a tensor
-INITIALIZERS = [name for name in vars(nn.init)
-                if name.endswith('_') and not name.startswith('_')]
+# functions of torch.nn.init that draw numbers
+INITIALIZERS = [
+    name for name in vars(nn.init) if name.endswith('_')
+    and name.startswith(('kaiming', 'xavier', 'trunc', 'normal', 'uniform'))]
 # random numbers in (-1, 1), a prime number of them so that no row repeats
 POOL = torch.rand(
     1000003, generator=torch.Generator().manual_seed(0)) * 2 - 1

@@ -1,6 +1,5 @@
 """The four checks of one stock model under the override."""
 import contextlib
-import os
 import signal
 import warnings
 from collections.abc import Iterator
@@ -12,12 +11,7 @@ from torch import nn
 
 from stock_models.build import acon_modules, build_stock, build_with_acon
 from stock_models.compare import check_backbone, check_training_step
-from stock_models.configs import (
-    StockModel,
-    config_root,
-    reason,
-    shrink,
-)
+from stock_models.configs import StockModel, config_root, reason, shrink
 
 PLACEMENTS = ('paper', 'all')
 
@@ -32,27 +26,26 @@ def check_model(stock_model: StockModel, timeout: int) -> dict[str, object]:
     Returns:
         dict: A row of the table: 'pass' or the reason for each placement.
     """
-    _be_quiet()
     row = describe(stock_model)
-    try:
-        if stock_model.model is None:
-            return row | dict(stock=stock_model.error)
-        # some models read 'configs/...' for a teacher
-        os.chdir(config_root(stock_model.package).parent)
-        stock_model = stock_model._replace(model=shrink(stock_model.model))
-        with _limited(timeout):
-            stock = build_stock(stock_model.package, stock_model.model)
-    except Exception as error:
-        return row | dict(stock=reason(error))
-    row |= dict(stock='pass', parameters=sum(
-        p.numel() for p in stock.parameters()))
-    for placement in PLACEMENTS:
+    if stock_model.model is None:
+        return row | dict(stock=stock_model.error)
+    stock_model = stock_model._replace(model=shrink(stock_model.model))
+    # some models read 'configs/...' for a teacher
+    with contextlib.chdir(config_root(stock_model.package).parent):
         try:
             with _limited(timeout):
-                row |= check_placement(stock_model, stock, placement)
-            row[placement] = 'pass'
+                stock = build_stock(stock_model.package, stock_model.model)
         except Exception as error:
-            row[placement] = reason(error)
+            return row | dict(stock=reason(error))
+        row |= dict(stock='pass', parameters=sum(
+            p.numel() for p in stock.parameters()))
+        for placement in PLACEMENTS:
+            try:
+                with _limited(timeout):
+                    row |= check_placement(stock_model, stock, placement)
+                row[placement] = 'pass'
+            except Exception as error:
+                row[placement] = reason(error)
     return row
 
 
@@ -133,8 +126,9 @@ def _limited(seconds: int) -> Iterator[None]:
         signal.alarm(0)
 
 
-def _be_quiet() -> None:
-    make_importable()  # for mmpretrain
+def prepare_process() -> None:
+    """One thread, no chatter, and mmpretrain where it is installed."""
+    make_importable()
     warnings.simplefilter('ignore')
     torch.set_num_threads(1)
     MMLogger.get_current_instance().setLevel('ERROR')

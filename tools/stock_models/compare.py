@@ -18,8 +18,8 @@ OPTIM_WRAPPER = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=1e-3, weight_decay=1e-4),
     paramwise_cfg=dict(norm_decay_mult=0., flat_decay_mult=0.))
-# beta at which ReLU and its relatives are met to within 0.000003
-SHARP_BETA = 1e5
+# beta at which ReLU and its relatives are met to within rounding
+SHARP_BETA = 1e12
 # functions that ACON meets less closely, by the beta it starts with
 EXACT = {
     kinds.GELU_BETA: nn.functional.gelu,
@@ -51,6 +51,9 @@ def check_backbone(stock: nn.Module, model: nn.Module,
     key = text(backbone_cfg), tuple(acon_modules(ours))
     if backbone_cfg is None or key not in _compared:
         default, sharp = _compare_backbones(theirs, ours)
+        if sharp > TOLERANCE:  # norms of few pixels amplify the rounding
+            sharp = _compare_backbones(theirs.double(), ours.double())[1]
+            theirs.float(), ours.float()
         assert sharp <= TOLERANCE, f'(2) backbone deviates by {sharp:.2g}'
         _compared[key] = f'{default:.2g}'
     return _compared[key]
@@ -185,7 +188,8 @@ def _run(backbone: nn.Module, training: bool, size: int) -> list[Tensor]:
         module.training = training
     torch.manual_seed(0)
     with torch.no_grad():
-        return list(_tensors(backbone(images(size))))
+        dtype = next(backbone.parameters()).dtype
+        return list(_tensors(backbone(images(size).to(dtype))))
 
 
 def _deviation(ours: list[Tensor], theirs: list[Tensor]) -> float:

@@ -2,14 +2,12 @@
 import contextlib
 import json
 import os
-import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import NamedTuple
 
-from cpu_torchvision import make_importable
 from mmengine.config import Config
 
 PACKAGES = ('mmdet', 'mmseg')
@@ -59,8 +57,6 @@ def list_configs() -> Iterator[tuple[str, str]]:
 
 def load_config(package: str, path: str) -> StockConfig:
     """Read one config; what is wrong with it goes into ``error``."""
-    make_importable()  # for mmpretrain
-    warnings.simplefilter('ignore')
     root = config_root(package)
     try:
         with contextlib.chdir(root.parent):  # some read 'configs/...'

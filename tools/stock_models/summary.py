@@ -25,7 +25,7 @@ again with `type='acon_mm.<model>'` (MetaAconC, the default) at
 2. with `init='match'` the backbone's outputs are within {tolerance:.0%} of
    the stock ones (mean difference over standard deviation, the same
    weights), each activation as close as ACON comes to what it replaces:
-   ReLU, LeakyReLU and PReLU at beta = {beta:g}, SiLU as it is, GELU,
+   ReLU, LeakyReLU and PReLU at beta = {beta:.0e}, SiLU as it is, GELU,
    Hardswish and Mish by their own formulas;
 3. after one training step on a small batch every new parameter that is not
    frozen has a finite gradient, so DDP finds no unused ones;

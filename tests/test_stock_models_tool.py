@@ -1,0 +1,180 @@
+"""The tool that puts the override on every stock model."""
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn as nn
+
+from acon_mm.override import swap_activations
+
+TOOLS = Path(__file__).resolve().parents[1] / 'tools'
+sys.path.append(str(TOOLS))
+
+from stock_models import build, checks, compare  # noqa: E402
+from stock_models.configs import (  # noqa: E402
+    StockModel,
+    group_by_layers,
+    load_config,
+    shrink,
+)
+from stock_models.summary import write_summary  # noqa: E402
+from stock_models.table import (  # noqa: E402
+    append_row,
+    cover,
+    passed,
+    read_rows,
+    write_rows,
+)
+
+
+def row(config, **values):
+    return dict(dict(
+        package='mmseg', config=config, configs=1, model='M', backbone='B',
+        parts='B H', parameters=1, stock='pass', paper='pass', all='pass',
+        paper_deviation='0.1', all_deviation='0.2', same_as=''), **values)
+
+
+def run(*args):
+    return subprocess.run(
+        [sys.executable, str(TOOLS / 'check_stock_configs.py'), *args],
+        capture_output=True, text=True)
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path):
+    table = tmp_path / 'table.csv'
+    append_row(table, row('b.py'))
+    append_row(table, row('a.py', all='KeyError: x, "y"'))
+    rows = read_rows(table)
+    assert [r['config'] for r in rows] == ['b.py', 'a.py']
+    assert [passed(r) for r in rows] == [True, False]
+    assert rows[1]['all'] == 'KeyError: x, "y"'
+    write_rows(table, rows)
+    assert [r['config'] for r in read_rows(table)] == ['a.py', 'b.py']
+    assert not list(tmp_path.glob('*.part'))
+
+
+def test_a_sample_has_each_type_in_few_small_models():
+    rows = [row('large.py', parts='A B C', parameters=10**9),
+            row('a.py', parts='A B'), row('c.py', parts='C'),
+            row('b.py', parts='B')]
+    assert [r['config'] for r in cover(rows)] == ['a.py', 'c.py']
+
+
+def test_models_of_the_same_layers_are_checked_once():
+    def model(config, **head):
+        return StockModel('mmseg', [config], dict(
+            type='M', decode_head=dict(type='H', **head)))
+
+    groups = group_by_layers([
+        model('a.py', num_classes=2), model('b.py', channels=8),
+        model('c.py', num_classes=5),
+        StockModel('mmseg', ['d.py'], None, 'ImportError: x')])
+    assert [[m.configs[0] for m in group] for group in groups] == [
+        ['a.py', 'c.py'], ['b.py'], ['d.py']]
+
+
+def test_small_work_and_no_checkpoints():
+    cfg = shrink(dict(
+        backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='x')),
+        pretrained='x', train_cfg=dict(sampler=dict(
+            type='RandomSampler', num=512), rpn=dict(nms_pre=2000))))
+    assert cfg['backbone']['init_cfg'] is cfg['pretrained'] is None
+    assert cfg['train_cfg']['sampler']['num'] == 16
+    assert cfg['train_cfg']['rpn']['nms_pre'] == 64
+
+
+def test_a_config_that_does_not_load_keeps_its_reason():
+    config = load_config('mmseg', 'nothing/here.py')
+    result = checks.check_model(
+        StockModel('mmseg', [config.path], None, config.error), timeout=9)
+    assert result['stock'].startswith('FileNotFoundError')
+    assert 'paper' not in result
+
+
+class Toy(nn.Module):
+    """A model whose override can go wrong in every way."""
+
+    def __init__(self, width=4):
+        super().__init__()
+        self.backbone = nn.Sequential(
+            nn.Conv2d(3, width, 3, padding=1), nn.BatchNorm2d(width),
+            nn.ReLU())
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    stock, model = Toy(), Toy()
+    model.load_state_dict(stock.state_dict())
+    swap_activations(model)
+    return stock, model
+
+
+def test_a_deviating_backbone_is_found(toy):
+    stock, model = toy
+    assert float(compare.check_backbone(stock, model, None)) < 0.05
+    nn.init.zeros_(model.backbone[0].weight)
+    with pytest.raises(AssertionError, match=r'\(2\) backbone deviates'):
+        compare.check_backbone(stock, model, None)
+
+
+def test_new_parameters_without_a_gradient_are_found(toy, monkeypatch):
+    stock, model = toy
+    monkeypatch.setattr(compare, '_loss', lambda *_: (
+        'loss', model.backbone[2].p1.sum()))
+    with pytest.raises(AssertionError, match=r'\(3\) .*2\.p2 has no grad'):
+        compare.check_training_step(None, stock, model)
+    monkeypatch.setattr(compare, '_loss', lambda *_: (
+        'loss', sum(p.sum() for p in model.parameters()) * torch.inf))
+    with pytest.raises(AssertionError, match=r'\(3\) .* is not finite'):
+        compare.check_training_step(None, stock, model)
+
+
+def test_a_lost_or_a_new_tensor_is_found(scope, monkeypatch):
+    scope('mmseg')
+    built = []
+
+    def wrong(cfg):
+        model = Toy()
+        swap_activations(model)
+        built[0](model)
+        return model
+
+    monkeypatch.setattr(build, 'MODELS', SimpleNamespace(build=wrong))
+    for change, words in [
+            (lambda m: m.register_buffer('new', torch.ones(1)),
+             'new tensors outside activations'),
+            (lambda m: delattr(m.backbone, '1'), 'lost tensors')]:
+        built[:] = [change]
+        with pytest.raises(AssertionError, match=rf'\(1\) {words}'):
+            build.build_with_acon('mmseg', dict(type='Toy'), 'paper', Toy())
+
+
+def test_the_page_counts_and_explains(tmp_path):
+    table, page = tmp_path / 'table.csv', tmp_path / 'page.md'
+    write_rows(table, [
+        row('a.py', configs=3), row('b.py', all='ValueError: no | width'),
+        row('c.py', stock='ImportError: no x', paper='', all='',
+            paper_deviation='', all_deviation='')])
+    write_summary(table, page)
+    text = page.read_text()
+    assert '| 5 | 3 | 2 | 2 (100.0%) | 1 (50.0%) |' in text
+    assert "| ValueError: no \\| width | 1 | `b.py` | `'all'` |" in text
+    assert '| ImportError: no x | 1 |' in text
+    assert '| B | 2 | 0.1 | 0.2 |' in text
+
+
+@pytest.mark.parametrize('argument', ['--jobs', '--limit', '--timeout'])
+def test_a_number_that_is_none_is_refused(argument):
+    done = run(argument, '0')
+    assert done.returncode == 2
+    assert f"argument {argument}: '0' must be a whole number of at " in (
+        done.stderr)
+
+
+def test_a_summary_of_nothing_is_refused(tmp_path):
+    done = run('--summary', '--table', str(tmp_path / 'none.csv'))
+    assert done.returncode == 1
+    assert 'none.csv has no rows: run the check first.' in done.stderr
