@@ -277,6 +277,17 @@ def test_gates_stay():
     assert [s.path for s in swap(model).swapped] == ['1']
 
 
+def test_paper_stays_in_a_backbone_deep_inside():
+    def act():
+        return nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())
+
+    model = nn.ModuleDict(dict(
+        detector=nn.ModuleDict(dict(backbone=act(), head=act())),
+        tracker=act()))
+    report = swap(model, 'paper')
+    assert [s.path for s in report.swapped] == ['detector.backbone.1']
+
+
 class Unknown(nn.Module):
 
     def __init__(self):

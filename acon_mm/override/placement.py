@@ -2,9 +2,10 @@
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-import torch.nn as nn
-
 from acon_mm.override.seats import Seat
+
+# what models call their backbone; `image_encoder` is SAN's
+BACKBONES = {'backbone', 'image_encoder'}
 
 
 class Placement:
@@ -29,8 +30,7 @@ class Placement:
                 "list of module paths such as ['layer4.*'].")
         self.rule = rule
 
-    def select(self, model: nn.Module, seats: list[Seat],
-               name: str) -> list[Seat]:
+    def select(self, seats: list[Seat], name: str) -> list[Seat]:
         """Seats that the rule takes.
 
         Raises:
@@ -39,7 +39,7 @@ class Placement:
         if self.rule == 'all':
             chosen = seats
         elif self.rule == 'paper':
-            chosen = _paper(model, seats)
+            chosen = _paper(seats)
         else:
             chosen = [
                 seat for seat in seats
@@ -56,14 +56,14 @@ class Placement:
         return chosen
 
 
-def _paper(model: nn.Module, seats: list[Seat]) -> list[Seat]:
+def _paper(seats: list[Seat]) -> list[Seat]:
     """The backbone's: after the 3x3 convolutions of its residual blocks.
 
     The paper replaces in a Bottleneck the activation after the 3x3
     convolution alone, in a BasicBlock both (Sec. 4.1); a backbone without
     residual blocks gives all.
     """
-    if hasattr(model, 'backbone'):
-        seats = [s for s in seats if s.path.startswith('backbone.')]
+    seats = [s for s in seats
+             if BACKBONES & set(s.path.split('.')[:-1])] or seats
     blocks = [seat for seat in seats if seat.in_residual_block]
     return [s for s in blocks if s.follows_spatial_conv] or seats

@@ -48,7 +48,7 @@ def swap_activations(model: nn.Module,
     act_cfg = dict(act_cfg or DEFAULT_ACT_CFG)
     name = name or type(model).__name__
     seats = list(find_seats(model))
-    chosen = Placement(placement).select(model, seats, name)
+    chosen = Placement(placement).select(seats, name)
     probe_features(model, [
         seat for seat in chosen if not seat.features and not _placed(seat)])
     report = SwapReport(name, act_cfg['type'])
