@@ -135,10 +135,7 @@ class MetaAconC(AconBase):
         if self.level == 'layer':
             total = x.flatten(1).sum(1, keepdim=True)
             return self.beta_scale * total.sigmoid()
-        channel_dim = self.channel_dim % x.dim()
-        spatial = [d for d in range(1, x.dim()) if d != channel_dim]
-        pooled = x.mean(spatial) if spatial else x
-        out = pooled[:, :, None, None]
+        out = functional.channel_mean(x, self.channel_dim)[:, :, None, None]
         out = _normalize(self.bn1, self.fc1(out))
         out = _normalize(self.bn2, self.fc2(out))
         return self.beta_scale * out.flatten(1).sigmoid()

@@ -51,11 +51,10 @@ def backward(dy: Tensor,
     grads: list[Tensor | None] = [None] * 6
     if needs[3]:
         grads[3] = bend.mul_(d).sum_to_size(beta.shape)
-    if needs[1] or needs[2]:
-        dp1 = (x * g).sum_to_size(p1.shape)
-        grads[1] = dp1 if needs[1] else None
+    if needs[1]:
+        grads[1] = (x * g).sum_to_size(p1.shape)
     if needs[2]:
-        grads[2] = (x * up).sum_to_size(p2.shape) - dp1
+        grads[2] = (up - g).mul_(x).sum_to_size(p2.shape)
     if needs[0] or any(needs[4:]):
         dx = g.mul_(slope).addcmul_(up, p2)
     if needs[4]:
