@@ -81,9 +81,12 @@ def check_placement(stock_model: StockModel, stock: nn.Module,
         stock_model.package, stock_model.model, placement, stock)
     try:
         deviation, step = _compare(stock_model, stock, model)
-    except Exception:
+    except Exception as error:
         # some compute nothing sensible with PyTorch's own random weights
-        stock.init_weights()
+        try:
+            stock.init_weights()
+        except Exception:
+            raise error from None
         model.load_state_dict(stock.state_dict(), strict=False)
         deviation, step = _compare(stock_model, stock, model)
     return {f'{placement}_swapped': len(acon_modules(model)),

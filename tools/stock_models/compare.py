@@ -142,10 +142,18 @@ def _optimizer_builds(model: nn.Module) -> bool:
     return True
 
 
+def _sizes(model: nn.Module) -> list[int]:
+    """Sizes to try; some transformers take images of one size alone."""
+    fixed = {getattr(module, 'img_size', None) for module in model.modules()}
+    return [*SIZES, *{size[0] for size in fixed if isinstance(size, tuple)},
+            *{size for size in fixed if isinstance(size, int)}]
+
+
 def _loss(stock_model: StockModel, stock: nn.Module,
           model: nn.Module) -> tuple[str, Tensor]:
     """How the loss was computed, and the loss."""
-    attempts = [(mode, size) for mode in ('loss', 'tensor') for size in SIZES]
+    sizes = _sizes(stock)
+    attempts = [(mode, size) for mode in ('loss', 'tensor') for size in sizes]
     config = stock_model.configs[0]
     if config in _worked:  # at the other placement
         attempts.insert(0, _worked[config])
@@ -182,7 +190,7 @@ def _first_run(backbone: nn.Module) -> tuple[bool, int, list[Tensor]]:
     """
     failure = None
     for training in (True, False):
-        for size in SIZES:
+        for size in _sizes(backbone):
             try:
                 return training, size, _run(backbone, training, size)
             except Exception as error:

@@ -1,8 +1,9 @@
 """Small drawn batches for one training step of any stock model."""
 import torch
+from mmdet.structures import ReIDDataSample
 from mmdet.testing import demo_mm_inputs
 from mmdet.testing._utils import demo_track_inputs
-from mmengine.structures import PixelData
+from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 from torch import nn
 
@@ -18,12 +19,18 @@ def images(size: int) -> torch.Tensor:
 def training_batch(model: nn.Module, model_cfg: dict, package: str,
                    size: int) -> dict:
     """``inputs`` and ``data_samples`` for ``model.forward(mode='loss')``."""
-    classes = min(_values(model_cfg, 'num_classes') or [2])
+    # the drawn maps of classes are of bytes
+    classes = min(_values(model_cfg, 'num_classes') + [255])
     if package == 'mmseg':
         return dict(inputs=images(size),
                     data_samples=[_segmentation(classes, size)
                                   for _ in range(BATCH_SIZE)])
     preprocessor = model.data_preprocessor
+    if 'ReID' in type(preprocessor).__name__:
+        # their pooling fits one shape of image
+        return dict(inputs=images(256)[..., :128], data_samples=[
+            ReIDDataSample().set_gt_label(label)
+            for label in range(BATCH_SIZE)])
     if 'Track' in type(preprocessor).__name__:
         batch = demo_track_inputs(
             batch_size=BATCH_SIZE, num_frames=2, key_frames_inds=[0],
@@ -36,6 +43,9 @@ def training_batch(model: nn.Module, model_cfg: dict, package: str,
             with_mask=True, with_semantic=True, use_box_type=True)
         for sample in batch['data_samples']:
             sample.gt_instances.labels %= classes
+            sample.proposals = InstanceData(  # for Fast R-CNN
+                bboxes=sample.gt_instances.bboxes.tensor,
+                scores=torch.ones(len(sample.gt_instances)))
             sample.gt_sem_seg.sem_seg = (
                 sample.gt_sem_seg.sem_seg.long() % classes)
     # they pad to the full size of the training images
