@@ -20,11 +20,11 @@ BOX_AP, MIOU = 'coco/bbox_mAP', 'mIoU'
 # Per task: name, package, layout of its data, config, what is required.
 TASKS = dict(
     retinanet=('RetinaNet', 'mmdet', 'coco',
-               'retinanet_r18{}_fpn_300i_shapes.py', {BOX_AP: 0.35}),
+               'retinanet_r18{}_fpn_400i_shapes.py', {BOX_AP: 0.35}),
     mask_rcnn=('Mask R-CNN', 'mmdet', 'coco',
-               'mask-rcnn_r18{}_fpn_300i_shapes.py', {}),
+               'mask-rcnn_r18{}_fpn_400i_shapes.py', {}),
     pspnet=('PSPNet', 'mmsegmentation', 'cityscapes',
-            'pspnet_r18-d8{}_300i_shapes.py', {MIOU: 0.6}))
+            'pspnet_r18-d8{}_200i_shapes.py', {MIOU: 0.6}))
 NEXT = """
 Next, the same models with ReLU beside them, or Mask R-CNN:
   make demo DEMO=full

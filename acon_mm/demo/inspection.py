@@ -14,14 +14,14 @@ from acon_mm.meta_acon import MetaAconC
 
 @dataclass
 class Inspection:
-    """A trained model run over the validation images.
+    """A trained model run over some validation images.
 
     Attributes:
         config (Config): Its config.
         dataset_meta (dict): Names and colours of the classes.
         parameters (int): Number of parameters.
-        samples (list[tuple]): Image, uint8 (H, W, 3), RGB, and data sample
-            with ground truth and prediction, for the first images.
+        samples (list[BaseDataElement]): The images' data samples, with
+            ground truth and prediction.
         activations (dict[str, AconBase]): The ACONs by their path.
         betas (dict[str, np.ndarray]): Per path beta, (images, C); (1, C) if
             it does not depend on the image.
@@ -34,20 +34,20 @@ class Inspection:
     betas: dict
 
 
-def inspect_model(config_path, checkpoint, num_samples=6):
-    """Load a trained model and run it over the validation images.
+def inspect_model(config_path, checkpoint, num_images=20):
+    """Load a trained model and run it over the first validation images.
 
     Args:
         config_path (str | Path): The model's config.
         checkpoint (str | Path): Its weights.
-        num_samples (int): Images whose predictions are kept.
+        num_images (int): How many images.
 
     Returns:
         Inspection: See there.
     """
     config = Config.fromfile(config_path)
     with DefaultScope.overwrite_default_scope(config.default_scope):
-        loader = _validation_loader(config)
+        loader = _validation_loader(config, num_images)
         model = MODELS.build(config.model).eval()
         load_checkpoint(model, str(checkpoint), map_location='cpu')
         activations = {
@@ -59,26 +59,21 @@ def inspect_model(config_path, checkpoint, num_samples=6):
         samples = []
         with torch.no_grad():
             for batch in loader:
-                samples += list(zip(batch['inputs'], model.test_step(batch),
-                                    strict=True))
+                samples += model.test_step(batch)
     return Inspection(
         config=config,
         dataset_meta=loader.dataset.metainfo,
         parameters=sum(p.numel() for p in model.parameters()),
-        samples=[(_as_rgb(image), sample)
-                 for image, sample in samples[:num_samples]],
+        samples=samples,
         activations=activations,
         betas={name: np.concatenate(found) for name, found in betas.items()})
 
 
-def _validation_loader(config):
+def _validation_loader(config, num_images):
     loader = dict(config.val_dataloader, num_workers=0)
     loader['persistent_workers'] = False
+    loader['dataset'] = dict(loader['dataset'], indices=num_images)
     return Runner.build_dataloader(loader)
-
-
-def _as_rgb(image):
-    return image.permute(1, 2, 0).numpy()[..., ::-1].astype(np.uint8)
 
 
 def _record_betas(activations):

@@ -2,6 +2,7 @@
 import math
 
 import matplotlib.pyplot as plt
+import mmcv
 import numpy as np
 import torch
 from matplotlib.collections import LineCollection
@@ -12,6 +13,7 @@ from mmengine.structures import PixelData
 from acon_mm import functional
 
 ENLARGE = 4
+NUM_PAIRS = 6
 CURVE_RANGE = 4.
 
 
@@ -23,7 +25,10 @@ def draw_predictions(inspection, title, path):
         title (str): The picture's title.
         path (Path): The PNG to write.
     """
-    pairs = [_draw_pair(inspection, *pair) for pair in inspection.samples]
+    pairs = [
+        _draw_pair(inspection, sample)
+        for sample in inspection.samples[:NUM_PAIRS]
+    ]
     columns = 2
     rows = math.ceil(len(pairs) / columns)
     figure, axes = plt.subplots(
@@ -38,14 +43,14 @@ def draw_predictions(inspection, title, path):
     _finish(figure, title, path)
 
 
-def _draw_pair(inspection, image, sample):
+def _draw_pair(inspection, sample):
     """One image twice, RGB: with its ground truth, with its prediction."""
     config = inspection.config
     with DefaultScope.overwrite_default_scope(config.default_scope):
         visualizer = VISUALIZERS.build(
             dict(type=config.visualizer.type, name='demo', alpha=0.6))
     visualizer.dataset_meta = inspection.dataset_meta
-    image = np.ascontiguousarray(_enlarge(image))
+    image = _enlarge(mmcv.imread(sample.img_path, channel_order='rgb'))
     sample = sample.clone().cpu()
     for name, field in sample.items():
         if name.endswith('sem_seg'):

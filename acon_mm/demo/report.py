@@ -5,6 +5,14 @@ from . import pictures
 from .inspection import inspect_model
 from .training import METRICS
 
+PICTURES = (
+    ('predictions', pictures.draw_predictions, 'validation images'),
+    ('curves', pictures.draw_curves,
+     'every learned activation, a line a channel, at its mean beta'),
+    ('betas', pictures.draw_beta_histograms,
+     'beta of every channel and validation image'),
+)
+
 
 def report(run, directory, table, console):
     """Add a run to the table and draw its pictures.
@@ -21,14 +29,10 @@ def report(run, directory, table, console):
             f'{run.metrics[name]:.3f}' if name in run.metrics else ''
             for name in METRICS
         ], f'{run.seconds:.2f} s', f'{inspection.parameters / 1e6:.2f} M')
-    stem = run.config.stem
-    drawings = dict(predictions=pictures.draw_predictions)
-    if inspection.activations:
-        drawings.update(
-            curves=pictures.draw_curves, betas=pictures.draw_beta_histograms)
-    for kind, draw in drawings.items():
-        path = directory / f'{stem}_{kind}.png'
-        draw(inspection, f'{run}: {kind}', path)
+    kinds = PICTURES if inspection.activations else PICTURES[:1]
+    for kind, draw, title in kinds:
+        path = directory / f'{run.config.stem}_{kind}.png'
+        draw(inspection, f'{run}: {title}', path)
         console.print(f'  {path}', soft_wrap=True)
 
 

@@ -23,7 +23,7 @@ test_pipeline = [
                    'scale_factor'))
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=1,
     sampler=dict(type='InfiniteSampler'),
     dataset=dict(

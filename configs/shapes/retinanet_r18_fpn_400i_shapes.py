@@ -1,6 +1,6 @@
 _base_ = [
     'mmdet::_base_/models/retinanet_r50_fpn.py', './_base_/shapes_coco.py',
-    './_base_/schedule_300i.py', './_base_/mmdet_runtime.py'
+    './_base_/schedule_400i.py', './_base_/mmdet_runtime.py'
 ]
 
 # From scratch: nothing is loaded, nothing is frozen.

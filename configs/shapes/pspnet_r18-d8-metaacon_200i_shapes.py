@@ -1,6 +1,6 @@
-_base_ = './pspnet_r18-d8_300i_shapes.py'
+_base_ = './pspnet_r18-d8_200i_shapes.py'
 
-# The beta net has no BN: it would see 8 values, one an image.
+# The beta net has no BN: it would see four values, one an image.
 model = dict(
     backbone=dict(
         type='acon_mm.ResNetV1c',

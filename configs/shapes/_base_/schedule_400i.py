@@ -1,4 +1,4 @@
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=300, val_interval=300)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=400, val_interval=400)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
@@ -11,6 +11,6 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
     dict(
-        type='CosineAnnealingLR', by_epoch=False, begin=30, end=300, T_max=270)
+        type='CosineAnnealingLR', by_epoch=False, begin=30, end=400, T_max=370)
 ]
 randomness = dict(seed=0)

@@ -1,6 +1,6 @@
 _base_ = [
     'mmseg::_base_/models/pspnet_r50-d8.py', './_base_/shapes_cityscapes.py',
-    './_base_/schedule_300i.py', './_base_/mmseg_runtime.py'
+    './_base_/schedule_200i.py', './_base_/mmseg_runtime.py'
 ]
 
 # From scratch: nothing is loaded.

@@ -1,6 +1,6 @@
-_base_ = './retinanet_r18_fpn_300i_shapes.py'
+_base_ = './mask-rcnn_r18_fpn_400i_shapes.py'
 
-# The beta net has no BN: it would see 8 values, one an image.
+# The beta net has no BN: it would see four values, one an image.
 model = dict(
     backbone=dict(
         type='acon_mm.ResNet',

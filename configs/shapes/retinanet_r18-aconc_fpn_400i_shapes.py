@@ -1,4 +1,4 @@
-_base_ = './retinanet_r18_fpn_300i_shapes.py'
+_base_ = './retinanet_r18_fpn_400i_shapes.py'
 
 model = dict(
     backbone=dict(
