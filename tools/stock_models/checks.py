@@ -2,7 +2,7 @@
 import contextlib
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from cpu_torchvision import make_importable
@@ -16,12 +16,14 @@ from stock_models.configs import StockModel, config_root, reason, shrink
 PLACEMENTS = ('paper', 'all')
 
 
-def check_model(stock_model: StockModel, timeout: int) -> dict[str, object]:
+def check_model(stock_model: StockModel, timeout: int,
+                placements: Sequence[str] = PLACEMENTS) -> dict[str, object]:
     """Build a stock model with and without the override and compare.
 
     Args:
         stock_model (StockModel): The model.
         timeout (int): Seconds that each placement may take.
+        placements (sequence of str): Those to check. Defaults to both.
 
     Returns:
         dict: A row of the table: 'pass' or the reason for each placement.
@@ -39,7 +41,7 @@ def check_model(stock_model: StockModel, timeout: int) -> dict[str, object]:
             return row | dict(stock=reason(error))
         row |= dict(stock='pass', parameters=sum(
             p.numel() for p in stock.parameters()))
-        for placement in PLACEMENTS:
+        for placement in placements:
             try:
                 with _limited(timeout):
                     row |= check_placement(stock_model, stock, placement)
