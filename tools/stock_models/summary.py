@@ -31,9 +31,12 @@ again with `type='acon_mm.<model>'` (MetaAconC, the default) at
    frozen has a finite gradient, so DDP finds no unused ones;
 4. the optimizer builds with `paramwise_cfg`.
 
-Models that differ in classes, pretrained weights or testing alone have the
-same layers and are checked once. Every model, with the reason where it
-fails, is in [`stock_models.csv`](stock_models.csv).
+Models that differ only in classes, pretrained weights, testing, data
+preprocessor, `align_corners` or drop rates have the same layers and are
+checked once. Every model checked so far, with the reason where it fails, is
+in [`stock_models.csv`](stock_models.csv): {checked} of the distinct models,
+those of each backbone, neck and head first. The sweep goes on where it
+stopped with `python tools/check_stock_configs.py`.
 """
 
 
@@ -47,7 +50,8 @@ def write_summary(table: Path, page: Path) -> None:
     if not rows:
         raise SystemExit(f'{table} has no rows: run the check first.')
     parts = [
-        HEAD.format(tolerance=TOLERANCE, beta=SHARP_BETA),
+        HEAD.format(tolerance=TOLERANCE, beta=SHARP_BETA,
+                    checked=len(rows)),
         '\n'.join(_counts(rows)), '\n'.join(_failures(rows)),
         '\n'.join(_deviations(rows)), '\n'.join(_not_built(rows))]
     page.write_text('\n'.join(parts))
