@@ -114,7 +114,7 @@ def environment(device: str) -> dict[str, str | int]:
         cores=torch.get_num_threads() if device == 'cpu' else
         torch.cuda.get_device_properties(0).multi_processor_count,
         torch=torch.__version__,
-        commit=get_git_hash(fallback='unknown', digits=7))
+        commit=get_git_hash(digits=7) or 'unknown')
 
 
 def _processor() -> str:
