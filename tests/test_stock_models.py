@@ -33,7 +33,7 @@ def test_the_override_fits(scope, row, placement):
     config = load_config(row['package'], row['config'])
     model = StockModel(row['package'], [row['config']], config.model,
                        config.error)
-    result = check_model(model, timeout=120, placements=[placement])
+    result = check_model(model, timeout=600, placements=[placement])
     assert (result['stock'], result[placement]) == ('pass', 'pass')
     swapped = f'{placement}_swapped'
     assert result[swapped] == int(row[swapped])
