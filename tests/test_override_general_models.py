@@ -125,6 +125,8 @@ def test_ddp_finds_no_unused_parameters(tmp_path):
         ddp = DistributedDataParallel(model)
         for _ in range(2):  # the second refuses what the first left unused
             total(ddp(torch.randn(1, 3, 64, 64))).backward()
+        assert all(p.grad is not None for p in ddp.parameters()
+                   if p.requires_grad)
     finally:
         torch.distributed.destroy_process_group()
 
