@@ -59,7 +59,9 @@ class _Native:
         job = _Job(x, parameters, dim)
         upstream = job.rows.view(dy)
         # the sums cost nothing beside dx, so all are made and some dropped
-        dx, dbeta = job.rows.new_empty(x), job.rows.new_dbeta(x)
+        dx = job.rows.new_empty(x)
+        dbeta = (job.rows.new_dbeta(x)
+                 if job.rows.betas == Betas.PER_ELEMENT else None)
         sums = x.new_zeros((5, job.rows.samples, job.chunks, x.size(dim)),
                            dtype=torch.float32)
         job.library.backward(
@@ -83,7 +85,7 @@ class _Job:
         if rows.betas == Betas.PER_ELEMENT:
             self.parameters[2] = rows.view(self.parameters[2])
         self.parameters = [
-            None if p is None else p.contiguous()
+            p if p is None or p.is_contiguous() else p.contiguous()
             for p in self.parameters
         ]
         self.layout = (rows.rows, rows.n, rows.channels, rows.share,

@@ -64,8 +64,9 @@ class Rows:
                 :data:`Parameters`.
             dbeta (Tensor): The gradient of a beta per element.
         """
-        totals = sums.flatten(1, 2)
-        totals = totals[:, 0] if totals.size(1) == 1 else totals.sum(1)
+        parts = sums.size(1) * sums.size(2)
+        totals = sums.view(len(sums), parts, -1).sum(1) if parts > 1 else (
+            sums.view(len(sums), -1))
         grads = [*totals.unbind()]
         if self.betas == Betas.PER_SAMPLE:
             grads[2] = sums[2].sum(1)
@@ -78,12 +79,10 @@ def dense_parameters(x: Tensor, parameters: Parameters,
                      dim: int) -> list[Tensor | None]:
     """Parameters as float32 of shape (C,), beta also (N, C) or x's."""
     p1, p2, beta, *affine = parameters
-    channels = (x.size(dim), )
-    shape = {
-        Betas.PER_CHANNEL: channels,
-        Betas.PER_SAMPLE: (x.size(0), *channels),
-        Betas.PER_ELEMENT: x.shape,
-    }[Betas.of(beta, x)]
+    shape = channels = (x.size(dim), )
+    if isinstance(beta, Tensor) and beta.dim() > 1:
+        shape = (x.shape if beta.shape == x.shape else
+                 (x.size(0), *channels))
     return [
         _dense(p1, channels, x, dim, True),
         _dense(p2, channels, x, dim, True),
