@@ -135,10 +135,11 @@ class MetaAconC(AconBase):
         if self.level == 'layer':
             total = x.flatten(1).sum(1, keepdim=True)
             return self.beta_scale * total.sigmoid()
-        out = functional.channel_mean(x, self.channel_dim)[:, :, None, None]
-        out = _normalize(self.bn1, self.fc1(out))
+        out = functional.channel_mean(x, self.channel_dim)
+        out = _normalize(self.bn1, self.fc1(_as_image(out)))
         out = _normalize(self.bn2, self.fc2(out))
-        return self.beta_scale * out.flatten(1).sigmoid()
+        beta = out.flatten(1).sigmoid()
+        return beta if self.beta_scale == 1. else self.beta_scale * beta
 
     def extra_repr(self) -> str:
         return (f'{super().extra_repr()}, level={self.level!r}, r={self.r}, '
@@ -154,13 +155,18 @@ class OnePixelConv2d(nn.Conv2d):
     def _conv_forward(self, input, weight, bias):
         out = nn.functional.linear(
             input.flatten(1), weight.flatten(1), bias)
-        return out[:, :, None, None]
+        return _as_image(out)
+
+
+def _as_image(x: Tensor) -> Tensor:
+    """(N, C) as (N, C, 1, 1)."""
+    return x.view(*x.shape, 1, 1)
 
 
 def _normalize(norm: nn.Module, x: Tensor) -> Tensor:
     """Apply the norm to (N, C, 1, 1)."""
     if isinstance(norm, nn.LayerNorm):
-        return norm(x.flatten(1))[:, :, None, None]
+        return _as_image(norm(x.flatten(1)))
     if (isinstance(norm, _BatchNorm) and norm.training and x.size(0) == 1
             and norm.track_running_stats and not _synchronized(norm)):
         return nn.functional.batch_norm(
