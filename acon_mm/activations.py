@@ -45,6 +45,9 @@ class AconBase(nn.Module):
             building; another number of channels in the input when running.
     """
 
+    # whether forward also takes the scale and shift of a norm in front
+    takes_affine = True
+
     def __init__(self,
                  num_channels: int | None = None,
                  channel_dim: int = 1,
@@ -126,7 +129,8 @@ class AconA(AconBase):
 
     Shape:
         Input and output (N, C, *), (N, C), or (N, L, C) with
-        ``channel_dim=-1``; float16, bfloat16, float32 or float64.
+        ``channel_dim=-1``; float16, bfloat16, float32 or float64. With
+        ``scale`` and ``shift``, both (C,), of ``scale * x + shift``.
 
     Attributes:
         beta (nn.Parameter): (C,).
@@ -142,9 +146,13 @@ class AconA(AconBase):
             require_slopes(self, p1=1., p2=0.)
         _set(self.beta, self.start.beta if self.init == 'match' else 1.)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self,
+                x: Tensor,
+                scale: Tensor | None = None,
+                shift: Tensor | None = None) -> Tensor:
         self.check_input(x)
-        return functional.acon(x, 1., 0., self.beta, self.channel_dim)
+        return functional.acon(x, 1., 0., self.beta, self.channel_dim, scale,
+                               shift)
 
 
 @ROOT_MODELS.register_module()
@@ -175,9 +183,13 @@ class AconB(AconBase):
             nn.init.normal_(self.p)
             _set(self.beta, 1.)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self,
+                x: Tensor,
+                scale: Tensor | None = None,
+                shift: Tensor | None = None) -> Tensor:
         self.check_input(x)
-        return functional.acon(x, 1., self.p, self.beta, self.channel_dim)
+        return functional.acon(x, 1., self.p, self.beta, self.channel_dim,
+                               scale, shift)
 
 
 @ROOT_MODELS.register_module()
@@ -207,10 +219,13 @@ class AconC(AconBase):
         init_slopes(self)
         _set(self.beta, self.start.beta if self.init == 'match' else 1.)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self,
+                x: Tensor,
+                scale: Tensor | None = None,
+                shift: Tensor | None = None) -> Tensor:
         self.check_input(x)
         return functional.acon(x, self.p1, self.p2, self.beta,
-                               self.channel_dim)
+                               self.channel_dim, scale, shift)
 
 
 def init_slopes(act: AconBase) -> None:

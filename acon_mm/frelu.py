@@ -32,6 +32,8 @@ class FunnelBase(AconBase):
             dimension 1.
     """
 
+    takes_affine = False
+
     def __init__(self,
                  num_channels: int | None = None,
                  stride: int = 1,

@@ -123,12 +123,24 @@ class MetaAconC(AconBase):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        self.check_input(x)
-        return functional.acon(x, self.p1, self.p2, self.compute_beta(x),
-                               self.channel_dim)
+    @property
+    def takes_affine(self) -> bool:
+        """Whether beta can be told without a norm's output."""
+        return self.level == 'channel'
 
-    def compute_beta(self, x: Tensor) -> Tensor:
+    def forward(self,
+                x: Tensor,
+                scale: Tensor | None = None,
+                shift: Tensor | None = None) -> Tensor:
+        self.check_input(x)
+        return functional.acon(x, self.p1, self.p2,
+                               self.compute_beta(x, scale, shift),
+                               self.channel_dim, scale, shift)
+
+    def compute_beta(self,
+                     x: Tensor,
+                     scale: Tensor | None = None,
+                     shift: Tensor | None = None) -> Tensor:
         """Switch of an input: (N, C), (N, 1) or x's shape, by ``level``."""
         if self.level == 'pixel':
             return self.beta_scale * x.sigmoid()
@@ -136,6 +148,8 @@ class MetaAconC(AconBase):
             total = x.flatten(1).sum(1, keepdim=True)
             return self.beta_scale * total.sigmoid()
         out = functional.channel_mean(x, self.channel_dim)
+        if scale is not None and shift is not None:
+            out = (out * scale + shift).to(x.dtype)
         out = _normalize(self.bn1, self.fc1(_as_image(out)))
         out = _normalize(self.bn2, self.fc2(out))
         beta = out.flatten(1).sigmoid()

@@ -11,6 +11,7 @@ from collections.abc import Collection
 import torch.nn as nn
 
 from acon_mm.override.call_sites import CallSite, call_sites, calls_of
+from acon_mm.override.frozen_norm import activate_normed, hand_over_norm
 from acon_mm.override.source import compile_changed, methods, parse
 
 Seats = tuple[tuple[str, frozenset[int]], ...]
@@ -20,6 +21,7 @@ class Seated:
     """Mixin of the subclasses made here: pickled by how they were made."""
 
     seated_from: tuple[type, Seats]
+    activate_normed = staticmethod(activate_normed)
 
     def __reduce_ex__(self, protocol):
         return _restore, self.seated_from, self.__dict__
@@ -95,3 +97,5 @@ def _redirect_calls(sites: dict[tuple[str, int], CallSite],
         if site.overwritten:
             clone = ast.Attribute(call.args[0], 'clone', ast.Load())
             call.args[0] = ast.Call(clone, [], [])
+        else:
+            hand_over_norm(call)

@@ -42,7 +42,7 @@ def parse(function: types.FunctionType) -> ast.FunctionDef | None:
     definition = module.body[0]
     if not isinstance(definition, ast.FunctionDef):
         return None
-    _set_parents(definition)
+    set_parents(definition)
     return definition
 
 
@@ -65,7 +65,7 @@ def method_tree(cls: type[nn.Module], name: str) -> ast.FunctionDef | None:
     if not layers:
         return tree
     tree = _Substitution(layers).visit(copy.deepcopy(tree))
-    _set_parents(tree)
+    set_parents(tree)
     return tree
 
 
@@ -102,7 +102,8 @@ class _Substitution(ast.NodeTransformer):
         return value
 
 
-def _set_parents(tree: ast.AST) -> None:
+def set_parents(tree: ast.AST) -> None:
+    """Give each node below ``tree`` its ``parent``."""
     for node in ast.walk(tree):
         for child in ast.iter_child_nodes(node):
             child.parent = node

@@ -1,0 +1,87 @@
+"""A frozen batch norm and the activation behind it, in one pass.
+
+``norm_eval=True``, the default of detectors, makes of a batch norm an affine
+map, which the op applies itself: its output is neither written nor kept.
+"""
+import ast
+import re
+
+import torch.nn as nn
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from acon_mm.activations import AconBase
+from acon_mm.functional.tracing import is_traced
+from acon_mm.override.source import self_path
+
+
+def activate_normed(act: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
+    """``act(norm(x))``.
+
+    A captured graph shows the two as they are, and so does a norm that
+    somebody hooks.
+    """
+    if not (isinstance(act, AconBase) and act.takes_affine
+            and is_frozen(norm)) or is_traced(x):
+        return act(norm(x))
+    scale = (norm.running_var + norm.eps).rsqrt()
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    shift = -norm.running_mean * scale
+    if norm.bias is not None:
+        shift = shift + norm.bias
+    return act(x, scale, shift)
+
+
+def is_frozen(norm: nn.Module) -> bool:
+    """Whether it is a batch norm that applies its running statistics."""
+    return (isinstance(norm, _BatchNorm) and not norm.training
+            and norm.running_var is not None and not norm._forward_hooks
+            and not norm._forward_pre_hooks)
+
+
+def hand_over_norm(call: ast.Call) -> None:
+    """Make ``self.act(self.norm(x))`` a ``self.activate_normed(...)``.
+
+    The norm may be called in the argument or, by the same name, in the
+    statement before: ``x = self.norm(x)``, ``x = self.act(x)``.
+
+    Args:
+        call (ast.Call): Of the activation; changed in place with the
+            statements around it, or left if no norm is in front.
+    """
+    statement, previous = call.parent, None
+    norm = call.args[0]
+    if isinstance(norm, ast.Name) and _assigned(statement) == norm.id:
+        previous = _statement_before(statement)
+        if _assigned(previous) != norm.id:
+            return
+        norm = previous.value
+    path = isinstance(norm, ast.Call) and self_path(norm.func)
+    if not path or not re.search('norm|bn', path) or (
+            len(norm.args) != 1 or norm.keywords):
+        return
+    if previous is not None:
+        _block_of(previous).remove(previous)
+    call.args = [call.func, norm.func, norm.args[0]]
+    call.func = ast.Attribute(
+        ast.Name('self', ast.Load()), 'activate_normed', ast.Load())
+
+
+def _assigned(statement: ast.AST | None) -> str | None:
+    """``'x'`` of ``x = ...``."""
+    targets = getattr(statement, 'targets', ())
+    return getattr(targets[0], 'id', None) if len(targets) == 1 else None
+
+
+def _statement_before(statement: ast.AST) -> ast.AST | None:
+    block = _block_of(statement)
+    index = block.index(statement)
+    return block[index - 1] if index > 0 else None
+
+
+def _block_of(statement: ast.AST) -> list[ast.AST]:
+    """The list of statements that ``statement`` is in."""
+    return next(
+        block for _, block in ast.iter_fields(statement.parent)
+        if isinstance(block, list) and statement in block)

@@ -1,0 +1,148 @@
+"""A frozen batch norm joins the activation behind it in one pass."""
+import ast
+import copy
+
+import pytest
+import torch
+from mmdet.models.backbones.resnet import BasicBlock, Bottleneck
+from torch import nn
+
+from acon_mm import functional, swap_activations
+from acon_mm.benchmark.measure import saved_bytes
+from acon_mm.override import frozen_norm
+from acon_mm.override.source import set_parents
+
+ACTS = [
+    dict(type='AconA'),
+    dict(type='AconB'),
+    dict(type='AconC'),
+    dict(type='MetaAconC'),
+    dict(type='MetaAconC', level='pixel'),
+    dict(type='FReLU'),
+]
+
+
+def make_block(block=Bottleneck, act_cfg=None, frozen=True):
+    torch.manual_seed(0)
+    made = block(64, 64 // block.expansion)
+    for norm in made.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            for value in (norm.weight, norm.bias, norm.running_mean):
+                nn.init.normal_(value)
+            nn.init.uniform_(norm.running_var, .5, 2.)
+    if act_cfg is not None:
+        swap_activations(made, act_cfg)
+    made.train()
+    for norm in (made.norm1, made.norm2):
+        norm.train(not frozen)
+    return made
+
+
+def outputs(block, x):
+    """The output, and the gradients of the input and the parameters."""
+    x = x.clone().requires_grad_()
+    y = block(x)
+    wanted = [p for p in block.parameters() if p.requires_grad]
+    return [y, *torch.autograd.grad(y.square().sum(), [x, *wanted])]
+
+
+@pytest.fixture
+def image():
+    return torch.randn(2, 64, 9, 7, generator=torch.manual_seed(1))
+
+
+@pytest.mark.parametrize('act_cfg', ACTS, ids=str)
+@pytest.mark.parametrize('kind', [BasicBlock, Bottleneck])
+def test_values_and_gradients_are_those_of_the_two_in_a_row(
+        kind, act_cfg, image, monkeypatch):
+    block, x = make_block(kind, act_cfg).double(), image.double()
+    one_pass = outputs(block, x)
+    monkeypatch.setattr(frozen_norm, 'is_frozen', lambda norm: False)
+    for mine, stock in zip(one_pass, outputs(block, x), strict=True):
+        torch.testing.assert_close(mine, stock, rtol=1e-9, atol=1e-9)
+
+
+def seen_affines(block, x, monkeypatch):
+    """Whether each call of the op got a norm's affine map."""
+    seen, acon = [], functional.acon
+
+    def spy(*args):
+        seen.append(args[-2] is not None)
+        return acon(*args)
+
+    monkeypatch.setattr(functional, 'acon', spy)
+    block(x)
+    return seen
+
+
+@pytest.mark.parametrize('act', ['AconC', 'MetaAconC'])
+def test_only_frozen_norms_join(act, image, monkeypatch):
+    cfg = dict(type=act)
+    assert seen_affines(make_block(BasicBlock, cfg), image,
+                        monkeypatch) == [True, False]
+    assert seen_affines(make_block(Bottleneck, cfg), image,
+                        monkeypatch) == [True]
+    assert seen_affines(make_block(Bottleneck, cfg, frozen=False), image,
+                        monkeypatch) == [False]
+
+
+def test_a_block_keeps_no_more_than_with_relu(image):
+    x = image.repeat(1, 1, 8, 8)
+    stock = saved_bytes(lambda: make_block()(x))
+    acon = make_block(act_cfg=dict(type='AconC'))
+    assert saved_bytes(lambda: acon(x)) <= 1.01 * stock
+
+
+def test_a_hook_on_the_norm_still_sees_its_output(image):
+    block = make_block(act_cfg=dict(type='AconC'))
+    stock, seen = block(image), []
+    block.norm2.register_forward_hook(lambda *args: seen.append(args[-1]))
+    torch.testing.assert_close(block(image), stock)
+    assert [value.shape for value in seen] == [(2, 16, 9, 7)]
+
+
+def test_a_norm_without_weights(image):
+    block = make_block(act_cfg=dict(type='AconC'))
+    plain = nn.BatchNorm2d(16, affine=False).eval()
+    nn.init.uniform_(plain.running_var, .5, 2.)
+    setattr(block, block.norm2_name, plain)
+    act, x = block.act2, image[:, :16]
+    torch.testing.assert_close(
+        frozen_norm.activate_normed(act, plain, x), act(plain(x)))
+
+
+def test_copies_and_pickles_still_join(image, monkeypatch):
+    block = copy.deepcopy(make_block(act_cfg=dict(type='AconC')))
+    assert seen_affines(block, image, monkeypatch) == [True]
+
+
+def rewritten(source):
+    tree = ast.parse(source).body[0]
+    set_parents(tree)
+    call = next(node for node in ast.walk(tree) if isinstance(
+        node, ast.Call) and node.func.attr == 'act')
+    frozen_norm.hand_over_norm(call)
+    return ast.unparse(tree)
+
+
+@pytest.mark.parametrize('body, expected', [
+    ('x = self.norm1(x); x = self.act(x); return x',
+     'x = self.activate_normed(self.act, self.norm1, x); return x'),
+    ('return self.act(self.bn(x))',
+     'return self.activate_normed(self.act, self.bn, x)'),
+])
+def test_a_norm_in_front_is_handed_over(body, expected):
+    assert rewritten(f'def forward(self, x): {body}') == ast.unparse(
+        ast.parse(f'def forward(self, x): {expected}'))
+
+
+@pytest.mark.parametrize('body', [
+    'x = self.conv(x); x = self.act(x); return x',
+    'y = self.norm1(x); x = self.act(y); return x + y',
+    'x = self.norm1(x); y = self.act(x); return x + y',
+    'x = self.norm1(x, 2); x = self.act(x); return x',
+    'x = self.act(x); return x',
+])
+def test_other_calls_are_left(body):
+    source = f'def forward(self, x): {body}'
+    assert rewritten(source) == ast.unparse(ast.parse(source))
