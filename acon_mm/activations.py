@@ -46,7 +46,7 @@ class AconBase(nn.Module):
     """
 
     # whether forward also takes the scale and shift of a norm in front
-    takes_affine = True
+    takes_affine = False
 
     def __init__(self,
                  num_channels: int | None = None,
@@ -138,6 +138,8 @@ class AconA(AconBase):
     See :class:`AconBase` for the arguments.
     """
 
+    takes_affine = True
+
     def build_parameters(self, num_channels: int) -> None:
         self.beta = new_parameter(num_channels)
 
@@ -169,6 +171,8 @@ class AconB(AconBase):
 
     See :class:`AconBase` for the arguments.
     """
+
+    takes_affine = True
 
     def build_parameters(self, num_channels: int) -> None:
         self.p = new_parameter(num_channels)
@@ -209,6 +213,8 @@ class AconC(AconBase):
 
     See :class:`AconBase` for the arguments.
     """
+
+    takes_affine = True
 
     def build_parameters(self, num_channels: int) -> None:
         self.p1 = new_parameter(num_channels)

@@ -32,8 +32,6 @@ class FunnelBase(AconBase):
             dimension 1.
     """
 
-    takes_affine = False
-
     def __init__(self,
                  num_channels: int | None = None,
                  stride: int = 1,

@@ -28,6 +28,8 @@ BACKBONES = {
 class AuthorsMetaAconC(MetaAconC):
     """:class:`MetaAconC` by the authors' formula, without a kernel."""
 
+    takes_affine = False
+
     def forward(self, x: Tensor) -> Tensor:
         shape = (1, -1, 1, 1)
         pooled = x.mean((2, 3), keepdim=True)
