@@ -1,9 +1,13 @@
 """Fixtures that several test files share."""
+import cpu_torchvision
 import pytest
 import torch
 from mmengine.registry import DefaultScope, init_default_scope
 
 from acon_mm.shapes import write_dataset
+
+# before any test file: mmdet looks for mmpretrain once, as it is imported
+cpu_torchvision.make_importable()
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,8 @@
 from collections import Counter
 from pathlib import Path
 
-import cpu_torchvision
 import cv2
+import mmpretrain.models
 import numpy as np
 import pytest
 import torch
@@ -11,9 +11,6 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, PARAM_SCHEDULERS
 from mmengine.runner import Runner
-
-cpu_torchvision.make_importable()
-import mmpretrain.models  # noqa: E402  after its torchvision can be imported
 
 FOLDER = Path(__file__).parents[1] / 'configs' / 'imagenet'
 CONFIGS = sorted(path.name for path in FOLDER.glob('*.py'))

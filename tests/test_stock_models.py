@@ -5,7 +5,6 @@
 import sys
 from pathlib import Path
 
-import cpu_torchvision
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +28,6 @@ CASES = [(row, placement) for row in SAMPLE for placement in PLACEMENTS
     ids=[f'{row["config"]}-{placement}' for row, placement in CASES])
 def test_the_override_fits(scope, row, placement):
     scope(row['package'])
-    cpu_torchvision.make_importable()  # mmpretrain's models
     config = load_config(row['package'], row['config'])
     model = StockModel(row['package'], [row['config']], config.model,
                        config.error)
