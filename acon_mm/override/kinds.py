@@ -17,9 +17,9 @@ def start_of(act: nn.Module) -> Start | None:
     """How ACON begins as ``act``, or None if ``act`` is not to be swapped.
 
     Pointwise rectifiers have a start. Gates (Sigmoid, Hardsigmoid, Tanh) and
-    every other module have none. SiLU and
-    QuickGELU are met exactly; the ReLU family up to
-    ``0.2785 / beta``; GELU within 0.015, Mish and Hardswish within 0.13.
+    every other module have none. SiLU and QuickGELU are met exactly; the
+    ReLU family up to ``0.2785 / beta``, and ReLU6 below its bound of 6;
+    GELU within 0.015, Mish and Hardswish within 0.13.
 
     Args:
         act (nn.Module): Any module.
