@@ -16,6 +16,8 @@ INITIALIZERS = [
 # random numbers in (-1, 1), a prime number of them so that no row repeats
 POOL = torch.rand(
     1000003, generator=torch.Generator().manual_seed(0)) * 2 - 1
+# no initializer gives a parameter of this size
+UNLIKELY = 1e4
 
 
 def build_stock(package: str, model_cfg: dict) -> nn.Module:
@@ -23,7 +25,12 @@ def build_stock(package: str, model_cfg: dict) -> nn.Module:
     init_default_scope(package)
     torch.manual_seed(0)
     with _patched_init(kaiming_uniform_=_quick_kaiming_uniform):
-        return MODELS.build(ConfigDict(model_cfg))
+        model = MODELS.build(ConfigDict(model_cfg))
+    for parameter in model.parameters():
+        # memory that only a checkpoint fills (CLIP's text encoder)
+        if not (parameter.abs() < UNLIKELY).all():
+            _fill(parameter, 0.02)
+    return model
 
 
 def build_with_acon(package: str, model_cfg: dict, placement: str,
@@ -74,9 +81,14 @@ def backbone_of(model: nn.Module) -> nn.Module | None:
 def _quick_kaiming_uniform(tensor: Tensor, *args, **kwargs) -> Tensor:
     """What layers start with, from a pool of random numbers."""
     fan_in = nn.init._calculate_correct_fan(tensor, 'fan_in')
+    return _fill(tensor, fan_in**-0.5)
+
+
+def _fill(tensor: Tensor, bound: float) -> Tensor:
+    """Numbers in ``(-bound, bound)``."""
     values = POOL.repeat(tensor.numel() // len(POOL) + 1)[:tensor.numel()]
     with torch.no_grad():
-        return tensor.copy_(values.view_as(tensor).div_(fan_in**0.5))
+        return tensor.copy_(values.view_as(tensor).mul_(bound))
 
 
 def _nothing(tensor: Tensor, *args, **kwargs) -> Tensor:
