@@ -10,7 +10,7 @@ from acon_mm.activations import Start
 from acon_mm.override import kinds
 from stock_models.build import acon_modules, backbone_of
 from stock_models.configs import StockModel, text
-from stock_models.inputs import images, training_batch
+from stock_models.inputs import image_channels, images, training_batch
 
 # images that give every level of a pyramid a pixel; larger where they fail
 SIZES = (64, 128, 256, 320, 512)
@@ -91,8 +91,8 @@ def check_training_step(stock_model: StockModel, stock: nn.Module,
     The stock layers get no gradients, which would cost half of the step.
 
     Returns:
-        str: 'loss', or 'tensor' where the stock model itself cannot compute
-        its loss on the drawn batch.
+        str: 'loss'; 'tensor' where the stock model itself cannot compute
+        its loss on the drawn batch; 'frozen' where nothing new trains.
     """
     model.train()
     try:
@@ -103,7 +103,11 @@ def check_training_step(stock_model: StockModel, stock: nn.Module,
         wrapper = build_optim_wrapper(model, OPTIM_WRAPPER | dict(
             paramwise_cfg=dict(OPTIM_WRAPPER['paramwise_cfg'],
                                bypass_duplicate=True)))
-    with _acon_only(model):
+    ours = [p for act in acon_modules(model).values()
+            for p in act.parameters() if p.requires_grad]
+    if not ours:  # in a frozen backbone (SAN's), as it should be
+        return 'frozen'
+    with _alone(ours, model):
         step, loss = _loss(stock_model, stock, model)
         wrapper.zero_grad()
         loss.backward()
@@ -120,14 +124,12 @@ def check_training_step(stock_model: StockModel, stock: nn.Module,
 
 
 @contextlib.contextmanager
-def _acon_only(model: nn.Module) -> Iterator[None]:
-    """Train the activations alone, unless they are all frozen."""
-    ours = {id(p) for act in acon_modules(model).values()
-            for p in act.parameters() if p.requires_grad}
+def _alone(parameters: list[nn.Parameter],
+           model: nn.Module) -> Iterator[None]:
+    """Train these parameters and no other."""
+    trained = {id(p) for p in parameters}
     others = [p for p in model.parameters()
-              if p.requires_grad and id(p) not in ours]
-    if not ours:  # in a frozen backbone (SAN's), where (3) asks for nothing
-        others = []
+              if p.requires_grad and id(p) not in trained]
     for parameter in others:
         parameter.requires_grad_(False)
     try:
@@ -207,7 +209,8 @@ def _run(backbone: nn.Module, training: bool, size: int) -> list[Tensor]:
     torch.manual_seed(0)
     with torch.no_grad():
         dtype = next(backbone.parameters()).dtype
-        return list(_tensors(backbone(images(size).to(dtype))))
+        channels = image_channels(backbone)
+        return list(_tensors(backbone(images(size, channels).to(dtype))))
 
 
 def _deviation(ours: list[Tensor], theirs: list[Tensor]) -> float:

@@ -10,10 +10,17 @@ from torch import nn
 BATCH_SIZE = 2
 
 
-def images(size: int) -> torch.Tensor:
-    """(2, 3, size, size) of noise."""
+def images(size: int, channels: int = 3) -> torch.Tensor:
+    """(2, channels, size, size) of noise."""
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(BATCH_SIZE, 3, size, size, generator=generator)
+    return torch.randn(BATCH_SIZE, channels, size, size, generator=generator)
+
+
+def image_channels(model: nn.Module) -> int:
+    """3, or 6 where a transformer takes a pair of images (LEVIR-CD)."""
+    patches = next((module.projection for name, module in model.named_modules()
+                    if name.endswith('patch_embed')), None)
+    return getattr(patches, 'in_channels', 3)
 
 
 def training_batch(model: nn.Module, model_cfg: dict, package: str,
@@ -22,7 +29,7 @@ def training_batch(model: nn.Module, model_cfg: dict, package: str,
     # the drawn maps of classes are of bytes
     classes = min(_values(model_cfg, 'num_classes') + [255])
     if package == 'mmseg':
-        return dict(inputs=images(size),
+        return dict(inputs=images(size, image_channels(model)),
                     data_samples=[_segmentation(classes, size)
                                   for _ in range(BATCH_SIZE)])
     preprocessor = model.data_preprocessor
