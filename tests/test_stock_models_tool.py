@@ -132,6 +132,23 @@ def test_new_parameters_without_a_gradient_are_found(toy, monkeypatch):
         compare.check_training_step(None, stock, model)
 
 
+def test_a_frozen_activation_has_nothing_to_train(toy, monkeypatch):
+    stock, model = toy
+    model.backbone[2].requires_grad_(False)
+    monkeypatch.setattr(compare, '_loss', lambda *_: pytest.fail('computed'))
+    assert compare.check_training_step(None, stock, model) == 'frozen'
+
+
+def test_a_relu6_backbone_is_compared_with_relu6_itself():
+    stock, model = Toy(), Toy()
+    for toy in (stock, model):
+        toy.backbone[1].bias.data.fill_(6.)  # where it saturates
+        toy.backbone[2] = nn.ReLU6()
+    model.load_state_dict(stock.state_dict())
+    swap_activations(model)
+    assert float(compare.check_backbone(stock, model, None)) > 0.1
+
+
 def test_a_lost_or_a_new_tensor_is_found(scope, monkeypatch):
     scope('mmseg')
     built = []

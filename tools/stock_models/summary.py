@@ -25,18 +25,17 @@ again with `type='acon_mm.<model>'` (MetaAconC, the default) at
 2. with `init='match'` the backbone's outputs are within {tolerance:.0%} of
    the stock ones (mean difference over standard deviation, the same
    weights), each activation as close as ACON comes to what it replaces:
-   ReLU, LeakyReLU and PReLU at beta = {beta:.0e}, SiLU as it is, GELU,
-   Hardswish and Mish by their own formulas;
+   ReLU, LeakyReLU and PReLU at beta = {beta:.0e}, SiLU as it is, ReLU6,
+   GELU, Hardswish and Mish by their own formulas;
 3. after one training step on a small batch every new parameter that is not
    frozen has a finite gradient, so DDP finds no unused ones;
 4. the optimizer builds with `paramwise_cfg`.
 
 Models that differ only in classes, pretrained weights, testing, data
 preprocessor, `align_corners` or drop rates have the same layers and are
-checked once. Every model checked so far, with the reason where it fails, is
-in [`stock_models.csv`](stock_models.csv): {checked} of the distinct models,
-those of each backbone, neck and head first. The sweep goes on where it
-stopped with `python tools/check_stock_configs.py`.
+checked once. Each of the {checked} models checked, with the reason where it
+fails, has a row in [`stock_models.csv`](stock_models.csv);
+`python tools/check_stock_configs.py` checks those that have none.
 """
 
 
