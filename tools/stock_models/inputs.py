@@ -18,9 +18,9 @@ def images(size: int, channels: int = 3) -> torch.Tensor:
 
 def image_channels(model: nn.Module) -> int:
     """3, or 6 where a transformer takes a pair of images (LEVIR-CD)."""
-    patches = next((module.projection for name, module in model.named_modules()
-                    if name.endswith('patch_embed')), None)
-    return getattr(patches, 'in_channels', 3)
+    return next((conv.in_channels for name, module in model.named_modules()
+                 if name.endswith('patch_embed') for conv in module.modules()
+                 if isinstance(conv, nn.Conv2d)), 3)
 
 
 def training_batch(model: nn.Module, model_cfg: dict, package: str,
