@@ -37,6 +37,7 @@ def test_blocked_in_many_pieces(case, monkeypatch):
 
 @pytest.mark.parametrize('case', CASES, ids=describe)
 def test_native_with_threads_and_short_chunks(case, monkeypatch):
+    native.make_plan.cache_clear()  # made with the constants
     monkeypatch.setattr(native, 'CHUNK', 3)
     monkeypatch.setattr(native, 'GRAIN', 1)
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 3)

@@ -28,19 +28,20 @@ class KeepsInput(torch.autograd.Function):
     @staticmethod
     def forward(ctx, kernels, dim, x, *parameters):
         ctx.kernels, ctx.dim = kernels, dim
-        ctx.constants = {
-            i: p
-            for i, p in enumerate(parameters) if not isinstance(p, Tensor)
-        }
+        ctx.floats = [
+            None if isinstance(p, Tensor) else p for p in parameters
+        ]
         ctx.save_for_backward(
-            x, *(p for p in parameters if isinstance(p, Tensor)))
+            x, *(p if isinstance(p, Tensor) else None for p in parameters))
         return kernels.forward(x, parameters, dim)
 
     @staticmethod
     def backward(ctx, dy):
-        x, *parameters = ctx.saved_tensors
-        for i, constant in ctx.constants.items():
-            parameters.insert(i, constant)
+        x, *saved = ctx.saved_tensors
+        parameters = [
+            value if tensor is None else tensor
+            for tensor, value in zip(saved, ctx.floats)
+        ]
         needs = ctx.needs_input_grad[2:]
         # grad mode is on when the gradients will be differentiated again
         if torch.is_grad_enabled():

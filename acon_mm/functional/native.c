@@ -27,7 +27,8 @@ INLINE element store(float value) {
   uint32_t bits;
   memcpy(&bits, &value, 4);
   uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  return value == value ? (element)rounded : (element)0x7fc0u;
+  /* in integers, since floats are compiled as if none were NaN */
+  return (bits & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u : (element)rounded;
 }
 #else
 typedef float element;
@@ -35,21 +36,19 @@ INLINE float load(element value) { return value; }
 INLINE element store(float value) { return value; }
 #endif
 
-/* 1 / (1 + exp(-z)); exp is 2^k times the polynomial of Cephes. */
-INLINE float sigmoid(float z) {
-  float v = -z;
+/* sigmoid(-v) = 1 / (1 + exp(v)), where exp(v) = 2^k 2^r with r = v / ln 2 - k
+ * in [-.5, .5]; the polynomial is the minimax one of 2^r, 9e-8 off at most. */
+INLINE float sigmoid_of_minus(float v) {
   v = v > 89.f ? 89.f : v; /* where 2^k is infinite, so that s is 0 */
   v = v < -87.f ? -87.f : v;
   float shifted = v * 1.44269504f + 12582912.f; /* k, in the low bits */
-  float k = shifted - 12582912.f;
-  float r = v - k * 0.693359375f + k * 2.12194440e-4f;
-  float e = 1.9875691500e-4f;
-  e = e * r + 1.3981999507e-3f;
-  e = e * r + 8.3334519073e-3f;
-  e = e * r + 4.1665795894e-2f;
-  e = e * r + 1.6666665459e-1f;
-  e = e * r + 5.0000001201e-1f;
-  e = e * r * r + r + 1.f;
+  float r = v * 1.44269504f - (shifted - 12582912.f);
+  float e = 1.326465863e-3f;
+  e = e * r + 9.671566077e-3f;
+  e = e * r + 5.550734326e-2f;
+  e = e * r + 2.402224094e-1f;
+  e = e * r + 6.931470037e-1f;
+  e = e * r + 1.f;
   uint32_t bits;
   memcpy(&bits, &shifted, 4);
   bits = (bits << 23) + 0x3f800000u;
@@ -64,15 +63,15 @@ typedef struct {
 
 /* step, beta_step and affine are constants, 0 or 1, wherever these two are
  * called: the compiler makes one loop of each kind. */
-INLINE void forward_row(element *y, const element *x, long n, parameters p,
-                        int step, int beta_step, int affine) {
+INLINE void forward_row(element *restrict y, const element *x, long n,
+                        parameters p, int step, int beta_step, int affine) {
 #pragma omp simd
   for (long i = 0; i < n; i++) {
     float low = p.p2[i * step], slope = p.p1[i * step] - low;
     float value = load(x[i]);
     if (affine)
       value = p.scale[i * step] * value + p.shift[i * step];
-    float s = sigmoid(p.beta[i * beta_step] * slope * value);
+    float s = sigmoid_of_minus(-p.beta[i * beta_step] * slope * value);
     y[i] = store(value * (slope * s + low));
   }
 }
@@ -80,11 +79,12 @@ INLINE void forward_row(element *y, const element *x, long n, parameters p,
 /* Sums of the gradients, in the order of the parameters. */
 enum { SUMS = 5 };
 
-INLINE void backward_row(element *dx, float *const sums[SUMS],
+INLINE void backward_row(element *restrict dx, float *const sums[SUMS],
                          const element *dy, const element *x, long n,
                          parameters p, int step, int beta_step, int affine) {
-  float *dp1 = sums[0], *dp2 = sums[1], *dbeta = sums[2];
-  float *dscale = sums[3], *dshift = sums[4];
+  float *restrict dp1 = sums[0], *restrict dp2 = sums[1];
+  float *restrict dbeta = sums[2], *restrict dscale = sums[3];
+  float *restrict dshift = sums[4];
   float sum1 = 0, sum2 = 0, sum3 = 0, sum4 = 0, sum5 = 0;
 #pragma omp simd reduction(+ : sum1, sum2, sum3, sum4, sum5)
   for (long i = 0; i < n; i++) {
@@ -94,9 +94,10 @@ INLINE void backward_row(element *dx, float *const sums[SUMS],
     if (affine)
       value = p.scale[i * step] * input + p.shift[i * step];
     float d = slope * value;
-    float s = sigmoid(b * d);
-    float bend = up * s * (1.f - s) * d;
-    float g = up * s + b * bend;
+    float s = sigmoid_of_minus(-b * d);
+    float passed = up * s;
+    float bend = (passed - passed * s) * d;
+    float g = passed + b * bend;
     float dvalue = slope * g + low * up;
     dx[i] = store(affine ? p.scale[i * step] * dvalue : dvalue);
     if (step) {
@@ -183,25 +184,39 @@ void forward(element *y, const element *x, const float *p1, const float *p2,
   }
 }
 
+/* Totals of each channel over `parts` rows of `sums`, in double. */
+INLINE void total(float *totals, const float *sums, long parts,
+                  long channels) {
+  for (long at = 0; at < channels; at++) {
+    double value = 0;
+    for (long part = 0; part < parts; part++)
+      value += sums[part * channels + at];
+    totals[at] = value;
+  }
+}
+
 /* Threads share the chunks: up to `chunk` rows of a sample, one if a row is a
- * channel. `sums` holds zeros, (SUMS, chunks, wide ? n : 1), where each chunk
- * leaves its part of the gradients, so that the totals do not depend on the
- * threads. Betas of each element get theirs in `dbeta`. */
-void backward(element *dx, float *sums, float *dbeta, const element *dy,
-              const element *x, const float *p1, const float *p2,
-              const float *beta, const float *scale, const float *shift,
-              long rows, long n, long channels, long share, int wide,
-              int betas, long chunk, int threads) {
+ * channel. Each leaves its part of the gradients in `sums`, (SUMS, samples,
+ * parts, C), so that the totals do not depend on the threads. The totals are
+ * p1's, p2's, beta's (of each sample if PER_SAMPLE), scale's and shift's, the
+ * last two only if there are such. Betas of each element get their gradients
+ * in `dbeta`. */
+void backward(element *dx, float *totals, float *sums, float *dbeta,
+              const element *dy, const element *x, const float *p1,
+              const float *p2, const float *beta, const float *scale,
+              const float *shift, long rows, long n, long channels, long share,
+              int wide, int betas, long chunk, int threads) {
   parameters all = {p1, p2, beta, scale, shift};
   long per_sample = (share + chunk - 1) / chunk, width = wide ? n : 1;
-  long chunks = rows / share * per_sample;
+  long samples = rows / share, chunks = samples * per_sample;
+  memset(sums, 0, sizeof(float) * SUMS * chunks * width);
 #pragma omp parallel for num_threads(threads) if (threads > 1)
   for (long c = 0; c < chunks; c++) {
     long sample = c / per_sample, end = (sample + 1) * share;
     long first = sample * share + c % per_sample * chunk;
     long last = first + chunk < end ? first + chunk : end;
     for (long row = first; row < last; row++) {
-      double totals[SUMS] = {0};
+      double row_totals[SUMS] = {0};
       for (long i = 0; i < n; i += SPAN) {
         long start = row * n + i, m = n - i < SPAN ? n - i : SPAN;
         parameters p =
@@ -216,10 +231,19 @@ void backward(element *dx, float *sums, float *dbeta, const element *dy,
         CALL_WITH_CONSTANTS(ROW, wide, betas, scale)
 #undef ROW
         for (int k = 0; k < SUMS; k++)
-          totals[k] += part[k];
+          row_totals[k] += part[k];
       }
       for (int k = 0; k < SUMS && !wide; k++)
-        sums[(k * chunks + c) * width] = totals[k];
+        sums[(k * chunks + c) * width] = row_totals[k];
+    }
+  }
+  long parts = chunks * width / channels, own = parts / samples;
+  for (int k = 0; k < (scale ? SUMS : 3); k++) {
+    long groups = k == 2 && betas == PER_SAMPLE ? samples : 1;
+    for (long group = 0; group < groups; group++) {
+      total(totals, sums + (k * parts + group * own) * channels,
+            groups > 1 ? own : parts, channels);
+      totals += channels;
     }
   }
 }

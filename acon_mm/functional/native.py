@@ -1,5 +1,7 @@
 """ACON in one pass over memory on the CPU, by the kernels of ``native.c``."""
+import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -47,54 +49,87 @@ class _Native:
 
     @staticmethod
     def forward(x: Tensor, parameters: Parameters, dim: int) -> Tensor:
-        job = _Job(x, parameters, dim)
-        y = job.rows.new_empty(x)
-        job.library.forward(*_pointers(y, job.inputs, *job.parameters),
-                            *job.layout, job.threads)
+        plan = _plan(x, parameters, dim)
+        # names keep the tensors alive, which pointers do not
+        inputs, y = plan.rows.view(x), plan.rows.new_empty(x)
+        dense = _dense(x, parameters, dim, plan.rows)
+        native_build.load(x.dtype).library.forward(
+            *_pointers(y, inputs, *dense), *plan.layout, plan.threads)
         return y
 
     @staticmethod
     def backward(dy: Tensor, x: Tensor, parameters: Parameters, dim: int,
                  needs: Sequence[bool]) -> list[Tensor | None]:
-        job = _Job(x, parameters, dim)
-        upstream = job.rows.view(dy)
+        plan = _plan(x, parameters, dim)
+        rows = plan.rows
+        inputs, upstream, dx = rows.view(x), rows.view(dy), rows.new_empty(x)
+        dense = _dense(x, parameters, dim, rows)
         # the sums cost nothing beside dx, so all are made and some dropped
-        dx = job.rows.new_empty(x)
-        dbeta = (job.rows.new_dbeta(x)
-                 if job.rows.betas == Betas.PER_ELEMENT else None)
-        sums = x.new_zeros((5, job.rows.samples, job.chunks, x.size(dim)),
-                           dtype=torch.float32)
-        job.library.backward(
-            *_pointers(dx, sums, dbeta, upstream, job.inputs,
-                       *job.parameters), *job.layout, job.chunk, job.threads)
-        grads = [dx, *job.rows.totals(sums, dbeta)]
+        *grads, parts = torch.empty(plan.length).split(plan.sections)
+        totals = grads[0]
+        if rows.betas == Betas.PER_SAMPLE:
+            grads[2] = grads[2].view(rows.samples, rows.channels)
+        elif rows.betas == Betas.PER_ELEMENT:
+            grads[2] = rows.new_dbeta(x)
+        native_build.load(x.dtype).library.backward(
+            *_pointers(dx, totals, parts, grads[2], upstream, inputs, *dense),
+            *plan.layout, plan.chunk, plan.threads)
         return [
-            _sum_to(grad, value) if need else None
-            for grad, value, need in zip(grads, (x, *parameters), needs)
+            _sum_to(grad, value) if need else None for grad, value, need in
+            zip([dx, *grads, *plan.missing], (x, *parameters), needs)
         ]
 
 
-class _Job:
-    """The arguments of ``native.c``, which explains them."""
+class Plan(NamedTuple):
+    """What ``native.c`` is told of a layout in memory; it explains it.
 
-    def __init__(self, x: Tensor, parameters: Parameters, dim: int) -> None:
-        self.library = native_build.load(x.dtype).library
-        self.rows = rows = Rows(x, parameters[2], dim)
-        self.inputs = rows.view(x)
-        self.parameters = dense_parameters(x, parameters, dim)
-        if rows.betas == Betas.PER_ELEMENT:
-            self.parameters[2] = rows.view(self.parameters[2])
-        self.parameters = [
-            p if p is None or p.is_contiguous() else p.contiguous()
-            for p in self.parameters
-        ]
-        self.layout = (rows.rows, rows.n, rows.channels, rows.share,
-                       rows.wide, rows.betas)
-        self.chunk = min(CHUNK, rows.share) if rows.wide else 1
-        self.chunks = (-(-rows.share // CHUNK)
-                       if rows.wide else rows.share // rows.channels)
-        self.threads = min(torch.get_num_threads(),
-                           max(1, x.numel() // GRAIN))
+    The sums lie side by side: ``sections`` are the lengths of those of each
+    parameter and, the last, of their parts; ``length`` is that of all.
+    ``missing`` has a None for each parameter that is not there.
+    """
+    rows: Rows
+    layout: tuple[int, ...]
+    sections: tuple[int, ...]
+    length: int
+    missing: tuple[None, ...]
+    chunk: int
+    threads: int
+
+
+def _plan(x: Tensor, parameters: Parameters, dim: int) -> Plan:
+    return make_plan(x.shape, x.stride(), dim, Betas.of(parameters[2], x),
+                     parameters[3] is not None, torch.get_num_threads())
+
+
+@functools.lru_cache(maxsize=4096)
+def make_plan(shape: torch.Size, strides: tuple[int, ...], dim: int,
+              betas: Betas, affine: bool, threads: int) -> Plan:
+    """The plan of a layout; making it takes longer than a small tensor."""
+    x = torch.empty_strided(shape, strides, device='meta')
+    rows = Rows(x, betas, dim)
+    chunks = rows.samples * (-(-rows.share // CHUNK) if rows.wide else
+                             rows.share // rows.channels)
+    sections = [rows.channels] * (5 if affine else 3)
+    sections[2] *= rows.samples
+    sections.append(5 * chunks * rows.channels)
+    return Plan(
+        rows,
+        layout=(rows.rows, rows.n, rows.channels, rows.share, rows.wide,
+                betas),
+        sections=tuple(sections),
+        length=sum(sections),
+        missing=() if affine else (None, None),
+        chunk=min(CHUNK, rows.share) if rows.wide else 1,
+        threads=min(threads, max(1, x.numel() // GRAIN)))
+
+
+def _dense(x: Tensor, parameters: Parameters, dim: int,
+           rows: Rows) -> list[Tensor | None]:
+    """Parameters as they lie in memory for the kernels."""
+    dense = dense_parameters(x, parameters, dim)
+    if rows.betas == Betas.PER_ELEMENT:
+        dense[2] = rows.view(dense[2])
+    return [p if p is None else p.contiguous() for p in dense]
 
 
 def _sum_to(grad: Tensor, value: Tensor) -> Tensor:

@@ -31,19 +31,25 @@ class Rows:
             channels; else it is one channel, and rows count channels first.
         samples (int): N if beta differs with the sample, else 1.
         share (int): Rows of each of these samples.
+        strides (tuple[int], optional): Those of ``x``, if its elements lie
+            row by row.
     """
 
-    def __init__(self, x: Tensor, beta: Tensor | float, dim: int) -> None:
+    def __init__(self, x: Tensor, betas: Betas, dim: int) -> None:
         self.matrix = Matrix.of(x, (), dim)
-        self.betas = Betas.of(beta, x)
+        self.betas = betas
         _, self.rows, self.n = self.matrix.shape
         self.channels = x.size(dim)
-        self.samples = x.size(0) if self.betas == Betas.PER_SAMPLE else 1
+        self.samples = x.size(0) if betas == Betas.PER_SAMPLE else 1
         self.share = self.rows // self.samples
         self.wide = self.matrix.side_by_side
+        walked = x.movedim(dim, -1) if self.wide else x
+        self.strides = x.stride() if walked.is_contiguous() else None
 
     def view(self, x: Tensor) -> Tensor:
-        """The elements of ``x``, row by row."""
+        """A tensor whose elements lie row by row: ``x``, or its copy."""
+        if x.stride() == self.strides:
+            return x
         return self.matrix.view(x).contiguous()
 
     def new_empty(self, x: Tensor) -> Tensor:
@@ -60,14 +66,11 @@ class Rows:
         """Gradients of the parameters from a kernel's partial sums.
 
         Args:
-            sums (Tensor): (5, samples, parts, C), in the order of
-                :data:`Parameters`.
+            sums (Tensor): (3 or 5, samples, parts, C), in the order of
+                :data:`Parameters`; without scale and shift there are 3.
             dbeta (Tensor): The gradient of a beta per element.
         """
-        parts = sums.size(1) * sums.size(2)
-        totals = sums.view(len(sums), parts, -1).sum(1) if parts > 1 else (
-            sums.view(len(sums), -1))
-        grads = [*totals.unbind()]
+        grads = [*sums.flatten(1, 2).sum(1).unbind()]
         if self.betas == Betas.PER_SAMPLE:
             grads[2] = sums[2].sum(1)
         elif self.betas == Betas.PER_ELEMENT:
