@@ -16,7 +16,8 @@ def small_tiles(monkeypatch):
     """Small inputs have several tiles in each direction, and cut ones."""
     monkeypatch.setattr(triton, 'TILE', 512)
     monkeypatch.setattr(triton, 'WIDE_TILE', 16)
-    monkeypatch.setattr(triton, 'STEPS', 2)
+    monkeypatch.setattr(triton, 'STEPS', (2, 4))
+    monkeypatch.setattr(triton, 'PROGRAMS', 1)
     yield
     functional.set_implementation('auto')
 

@@ -11,10 +11,12 @@ from .rows import Betas, Rows, dense_parameters
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 # elements of a tile, its widest row where that is one pixel, and the tiles
-# whose sums one program makes
+# whose sums one program makes: few enough to busy a large GPU with small
+# tensors, and so many that the sums of a large tensor are little to write
 TILE = 2048
 WIDE_TILE = 256
-STEPS = 8
+STEPS = (8, 32)
+PROGRAMS = 2048
 
 
 def acon(x: Tensor,
@@ -74,12 +76,12 @@ def _forward(x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor,
 def _backward(dy: Tensor, x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor,
               scale: Tensor | None, shift: Tensor | None,
               dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """dx, sums (5, samples, C) for the parameters, dbeta per element."""
+    """dx, sums (3 or 5, samples, C) for the parameters, dbeta per element."""
     from . import triton_kernels
-    launch = _Launch(x, (p1, p2, beta, scale, shift), dim, STEPS)
+    launch = _Launch(x, (p1, p2, beta, scale, shift), dim, _steps(x))
     rows = launch.rows
     dx, dbeta = rows.new_empty(x), rows.new_dbeta(x)
-    sums = x.new_zeros(launch.sums, dtype=torch.float32)
+    sums = x.new_empty(launch.sums, dtype=torch.float32)
     with torch.cuda.device_of(x):
         triton_kernels.backward[launch.grid](
             dx, sums, dbeta, rows.view(dy), rows.view(x), *launch.parameters,
@@ -90,13 +92,14 @@ def _backward(dy: Tensor, x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor,
 
 @_forward.register_fake
 def _(x, p1, p2, beta, scale, shift, dim):
-    return Rows(x, beta, dim).new_empty(x)
+    return Rows(x, Betas.of(beta, x), dim).new_empty(x)
 
 
 @_backward.register_fake
 def _(dy, x, p1, p2, beta, scale, shift, dim):
-    rows = Rows(x, beta, dim)
-    sums = x.new_empty((5, rows.samples, rows.channels), dtype=torch.float32)
+    rows = Rows(x, Betas.of(beta, x), dim)
+    sums = x.new_empty((_planes(scale), rows.samples, rows.channels),
+                       dtype=torch.float32)
     return rows.new_empty(x), sums, rows.new_dbeta(x)
 
 
@@ -114,12 +117,23 @@ def _differentiate(ctx, dy):
         return (*grads, None)
     dx, sums, dbeta = _backward(dy, x, *parameters, ctx.dim)
     # the sums cost nothing beside dx, so all are made and some dropped
-    rows = Rows(x, parameters[2], ctx.dim)
-    grads = [dx, *rows.totals(sums.unsqueeze(2), dbeta)]
+    rows = Rows(x, Betas.of(parameters[2], x), ctx.dim)
+    grads = [dx, *rows.totals(sums.unsqueeze(2), dbeta), None, None]
     return (*(g if need else None for g, need in zip(grads, needs)), None)
 
 
 _forward.register_autograd(_differentiate, setup_context=_keep)
+
+
+def _planes(scale: Tensor | None) -> int:
+    """Parameters that have sums."""
+    return 3 if scale is None else 5
+
+
+def _steps(x: Tensor) -> int:
+    """Tiles of a program of the backward pass; the shape alone decides."""
+    least, most = STEPS
+    return min(most, max(least, x.numel() // (TILE * PROGRAMS)))
 
 
 class _Launch:
@@ -128,7 +142,7 @@ class _Launch:
     def __init__(self, x: Tensor, parameters: Parameters, dim: int,
                  steps: int) -> None:
         p1, p2, beta, scale, shift = parameters
-        self.rows = rows = Rows(x, beta, dim)
+        self.rows = rows = Rows(x, Betas.of(beta, x), dim)
         if rows.betas == Betas.PER_ELEMENT:
             beta = rows.view(beta)
         self.parameters = (p1, p2, beta, scale, shift)
@@ -145,7 +159,8 @@ class _Launch:
             parts = rows.share // rows.channels
             segments = -(-rows.n // (block_n * self.steps))
             self.grid = (-(-rows.rows // block_r), segments)
-        self.sums = (5, segments, rows.samples, parts, rows.channels)
+        self.sums = (_planes(scale), segments, rows.samples, parts,
+                     rows.channels)
         self.sizes = (rows.rows, rows.n, rows.channels, rows.share, parts)
         self.constants = dict(
             WIDE=rows.wide,

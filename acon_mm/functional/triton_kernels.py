@@ -84,7 +84,8 @@ def backward(dx, sums, dbeta, dy, x, p1, p2, beta, scale, shift, total, n,
              channels, share, parts, WIDE: tl.constexpr, BETAS: tl.constexpr,
              AFFINE: tl.constexpr, BLOCK_R: tl.constexpr,
              BLOCK_N: tl.constexpr, STEPS: tl.constexpr):
-    """``sums`` is (5, programs 0, n) if WIDE, else (5, programs 1, total)."""
+    """``sums``: (3 or 5, programs 0, n) if WIDE, else (.., programs 1, total).
+    """
     rows, end = _first_rows(parts, share, total, STEPS, BLOCK_R, WIDE)
     across = BLOCK_N if WIDE else STEPS * BLOCK_N
     cols = tl.program_id(1) * across + tl.arange(0, BLOCK_N)
@@ -140,8 +141,7 @@ def backward(dx, sums, dbeta, dy, x, p1, p2, beta, scale, shift, total, n,
         AXIS: tl.constexpr = 1
     tl.store(sums + part, tl.sum(sum1, AXIS), mask=valid)
     tl.store(sums + plane + part, tl.sum(sum2, AXIS), mask=valid)
-    if BETAS != PER_ELEMENT:
-        tl.store(sums + 2 * plane + part, tl.sum(sum3, AXIS), mask=valid)
+    tl.store(sums + 2 * plane + part, tl.sum(sum3, AXIS), mask=valid)
     if AFFINE:
         tl.store(sums + 3 * plane + part, tl.sum(sum4, AXIS), mask=valid)
         tl.store(sums + 4 * plane + part, tl.sum(sum5, AXIS), mask=valid)
