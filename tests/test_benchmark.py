@@ -1,13 +1,19 @@
 """``tools/benchmark.py``, by tables that could not be otherwise."""
 import csv
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from acon_mm.benchmark import measure_models, measure_op
+from acon_mm.benchmark import (
+    measure_models,
+    measure_op,
+    summarize,
+    write_rows,
+)
 from acon_mm.benchmark.measure import (
     Times,
     environment,
@@ -15,6 +21,7 @@ from acon_mm.benchmark.measure import (
     peak_bytes,
     saved_bytes,
 )
+from acon_mm.benchmark.summary import BEGIN, END
 
 TOOL = Path(__file__).parents[1] / 'tools/benchmark.py'
 
@@ -104,6 +111,58 @@ def test_models_differ_by_the_activation_alone():
     assert rows[0]['over_relu'] == rows[0]['peak_over_relu'] == 1.
     kept = [row['saved_bytes'] for row in rows]
     assert kept[0] < kept[1] < kept[2]
+
+
+def test_builds_are_each_the_first_override_of_a_process(tmp_path):
+    table = tmp_path / 'build.csv'
+    done = subprocess.run(
+        [sys.executable, TOOL, 'build', '--warmup', '0', '--repeats', '1',
+         '--out', table], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = read(table)
+    assert [row['activation'] for row in rows] == [
+        'ReLU', 'MetaAconC paper', 'MetaAconC all']
+    stock, *others = (float(row['ms']) for row in rows)
+    assert stock > 0
+    assert [float(row['added_ms']) for row in rows[1:]] == pytest.approx(
+        [ms - stock for ms in others], abs=.2)
+    assert (done.stdout + done.stderr).count('x ReLU -> MetaAconC') == 2
+
+
+def test_the_page_has_the_tables(tmp_path):
+    where = dict(machine='M', cores=3, torch='T', commit='c', repeats=5)
+    write_rows([
+        dict(function=name, shape='2x8', phase=phase, over_silu=time,
+             saved_bytes=kept, input_bytes=64, **where)
+        for name, time, kept in (('SiLU', 1., 64), ('AconC', 1.25, 96))
+        for phase in ('forward', 'both')], tmp_path / 'op.csv')
+    write_rows([dict(model='r.py', activation='ReLU', ms=2.5, spread_ms=.1,
+                     added_ms=0., **where)], tmp_path / 'build.csv')
+    page = tmp_path / 'page.md'
+    page.write_text(f'before\n{BEGIN}old\n{END}after\n')
+    for _ in range(2):
+        summarize(tmp_path, page)
+    text = page.read_text()
+    assert text.startswith('before\n') and text.endswith('after\n')
+    assert 'old' not in text and text.count('| AconC | 1.25 | 1.500 |') == 1
+    assert '| ReLU | 2.5 | 0.1 | 0.0 |' in text
+    assert 'M, 3 cores, torch T, commit c, medians of 5.' in text
+
+
+def test_a_page_without_a_place_for_tables(tmp_path):
+    page = tmp_path / 'page.md'
+    page.write_text('nothing')
+    with pytest.raises(ValueError, match='page.md has no place for tables'):
+        summarize(tmp_path, page)
+    assert page.read_text() == 'nothing'
+
+
+def test_the_committed_page_is_that_of_the_committed_tables(tmp_path):
+    folder = TOOL.parents[1] / 'docs/benchmarks'
+    page = tmp_path / 'README.md'
+    page.write_text((folder / 'README.md').read_text())
+    summarize(folder, page)
+    assert page.read_text() == (folder / 'README.md').read_text()
 
 
 def test_interleave_takes_turns_and_drops_the_warmup():

@@ -2,9 +2,12 @@
 
   python tools/benchmark.py op                 the activation alone
   python tools/benchmark.py model              training steps of RetinaNet-R50
+  python tools/benchmark.py build              building RetinaNet-R101
   python tools/benchmark.py draw FILE.csv      the chart of a table again
+  python tools/benchmark.py summary            the page of the tables again
 
-The first two write a table (CSV) and its chart (PNG) to docs/benchmarks.
+The first three write a table (CSV) to docs/benchmarks, the first two its
+chart (PNG) beside it.
 """
 import argparse
 from pathlib import Path
@@ -13,9 +16,17 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from acon_mm.benchmark import draw, measure_models, measure_op, write_rows
+from acon_mm.benchmark import (
+    draw,
+    measure_builds,
+    measure_models,
+    measure_op,
+    summarize,
+    write_rows,
+)
 
 FOLDER = Path('docs/benchmarks')
+PAGE = FOLDER / 'README.md'
 SHAPES = dict(
     cpu=('2,256,100,168', '2,64,200,336', '8,128,64,64', '2,512,13,21',
          '2,256'),
@@ -24,7 +35,7 @@ IMAGE = dict(cpu='320,320', cuda='800,1333')
 DTYPES = ('float32', 'bfloat16', 'float16')
 SHOWN = ('function', 'shape', 'phase', 'activation', 'ms', 'spread_ms',
          'over_silu', 'gb_per_s', 'over_relu', 'saved_over_relu',
-         'peak_over_relu')
+         'peak_over_relu', 'added_ms')
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,11 +44,14 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     modes = parser.add_subparsers(dest='mode', required=True)
     op, model = modes.add_parser('op'), modes.add_parser('model')
+    build = modes.add_parser('build')
+    build.set_defaults(device='cpu')
     for mode in (op, model):
         mode.add_argument(
             '--device',
             choices=('cpu', 'cuda'),
             default='cuda' if torch.cuda.is_available() else 'cpu')
+    for mode in (op, model, build):
         mode.add_argument('--warmup', type=int, default=3)
         mode.add_argument('--repeats', type=int, default=15)
         mode.add_argument('--out', type=Path, help='the CSV file to write')
@@ -50,6 +64,7 @@ def parse_args() -> argparse.Namespace:
     model.add_argument('--image', type=sizes, help='height,width')
     model.add_argument('--batch', type=int, default=2)
     modes.add_parser('draw').add_argument('table', type=Path)
+    modes.add_parser('summary')
     return parser.parse_args()
 
 
@@ -78,6 +93,8 @@ def output(args: argparse.Namespace) -> Path:
 
 
 def measure(args: argparse.Namespace) -> list[dict]:
+    if args.mode == 'build':
+        return list(measure_builds(args.warmup, args.repeats))
     common = dict(
         device=args.device, warmup=args.warmup, repeats=args.repeats)
     if args.mode == 'model':
@@ -101,6 +118,10 @@ def main() -> None:
     if args.mode == 'draw':
         print(draw(args.table))
         return
+    if args.mode == 'summary':
+        summarize(FOLDER, PAGE)
+        print(PAGE)
+        return
     path = output(args)
     if args.device == 'cuda' and not torch.cuda.is_available():
         raise SystemExit('--device cuda needs a CUDA device, and there is '
@@ -109,7 +130,9 @@ def main() -> None:
         rows = measure(args)
     write_rows(rows, path)
     show(rows)
-    print(f'written: {path} and {draw(path)}')
+    print(f'written: {path}')
+    if args.mode != 'build':
+        print(f'written: {draw(path)}')
 
 
 if __name__ == '__main__':

@@ -1,6 +1,11 @@
-"""What ``tools/benchmark.py`` measures: the op alone and whole models."""
+"""What ``tools/benchmark.py`` measures: the op, whole models, their build."""
+from .build import measure_builds
 from .model import measure_models
 from .op import measure_op
 from .results import draw, write_rows
+from .summary import summarize
 
-__all__ = ['draw', 'measure_models', 'measure_op', 'write_rows']
+__all__ = [
+    'draw', 'measure_builds', 'measure_models', 'measure_op', 'summarize',
+    'write_rows'
+]
