@@ -122,13 +122,42 @@ def test_a_deviating_backbone_is_found(toy):
 
 def test_new_parameters_without_a_gradient_are_found(toy, monkeypatch):
     stock, model = toy
-    monkeypatch.setattr(compare, '_loss', lambda *_: (
-        'loss', model.backbone[2].p1.sum()))
+    monkeypatch.setattr(compare, '_loss', lambda _, __, which: (
+        'loss', which.backbone[0].weight.sum() if which is stock else
+        which.backbone[2].p1.sum()))
     with pytest.raises(AssertionError, match=r'\(3\) .*2\.p2 has no grad'):
         compare.check_training_step(None, stock, model)
     monkeypatch.setattr(compare, '_loss', lambda *_: (
         'loss', sum(p.sum() for p in model.parameters()) * torch.inf))
     with pytest.raises(AssertionError, match=r'\(3\) .* is not finite'):
+        compare.check_training_step(None, stock, model)
+
+
+class Unread(nn.Module):
+    """Its last block runs, and its loss may not read what comes out."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+        self.last = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+
+    def loss(self, read_last):
+        x = self.first(torch.ones(2, 3))
+        y = self.last(x)
+        return (y if read_last else x).sum()
+
+
+@pytest.mark.parametrize('read_by_stock', [True, False])
+def test_what_the_stock_model_leaves_unused_is_excused(
+        read_by_stock, monkeypatch):
+    stock, model = Unread(), Unread()
+    swap_activations(model)
+    monkeypatch.setattr(compare, '_loss', lambda _, __, which: (
+        'loss', which.loss(read_by_stock and which is stock)))
+    if not read_by_stock:
+        assert compare.check_training_step(None, stock, model) == 'loss'
+        return
+    with pytest.raises(AssertionError, match=r'last.1\..* has no gradient'):
         compare.check_training_step(None, stock, model)
 
 

@@ -14,7 +14,9 @@ PACKAGES = ('mmdet', 'mmseg')
 # work that a config asks for and that no layer depends on
 FEW = dict(nms_pre=64, max_per_img=16, num_points=196, max_num=16)
 FEW_SAMPLES = 16
-
+# transformers whose position tables fit one size of image
+FIXED_SIZE = ('BEiT', 'MAE')
+SMALL_IMAGE = 64
 
 # what two models may differ in and still have the same activations, in
 # the same places and of the same widths
@@ -110,8 +112,9 @@ def text(cfg) -> str:
 def shrink(cfg):
     """A model's config that is quick to build and to train a step.
 
-    Fewer proposals, samples and points, which cost most of a step on the
-    CPU and change no layer; and no checkpoint to download.
+    Fewer proposals, samples, points and prompts, which cost most of a step
+    on the CPU and change no layer; a small image for the transformers that
+    take one size alone; and no checkpoint to download.
     """
     if isinstance(cfg, (list, tuple)):
         return type(cfg)(shrink(item) for item in cfg)
@@ -126,6 +129,10 @@ def shrink(cfg):
     }
     if str(cfg.get('type')).endswith('Sampler') and 'num' in cfg:
         small['num'] = min(cfg['num'], FEW_SAMPLES)
+    if cfg.get('type') in FIXED_SIZE and 'img_size' in cfg:
+        small['img_size'] = SMALL_IMAGE
+    if 'templates' in cfg:
+        small['templates'] = ['a photo of a {}.']
     if isinstance(cfg.get('pretrained'), str):
         small['pretrained'] = None
     return small
