@@ -15,9 +15,9 @@ where it was.
 """
 import argparse
 import os
-from functools import partial
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from multiprocessing.pool import Pool
 from pathlib import Path
 
 from rich.progress import (
@@ -55,10 +55,16 @@ def main() -> None:
     if args.retry:
         write_rows(table, filter(passed, read_rows(table)))
     os.environ['OMP_NUM_THREADS'] = '1'
-    with get_context('spawn').Pool(
-            args.jobs, prepare_process,
-            maxtasksperchild=MODELS_PER_WORKER) as pool:
-        check_all(pool, args)
+    with ProcessPoolExecutor(
+            args.jobs, get_context('spawn'), prepare_process,
+            max_tasks_per_child=MODELS_PER_WORKER) as pool:
+        try:
+            check_all(pool, args)
+        except BrokenProcessPool:
+            raise SystemExit(
+                f'One of --jobs {args.jobs} processes was killed, as happens '
+                'where memory runs out: start again with --jobs 1, and it '
+                'goes on where it was.') from None
     rows = read_rows(table)
     write_rows(table, rows)
     built = [row for row in rows if row['stock'] == 'pass']
@@ -67,22 +73,23 @@ def main() -> None:
         f'{placement!r}' for placement in ('paper', 'all')))
 
 
-def check_all(pool: Pool, args) -> None:
+def check_all(pool: Executor, args) -> None:
     """Check the models that have no row yet; a row each to the table."""
     groups = group_by_layers(load_models(pool))
-    done = {key(row) for row in read_rows(args.table)}
+    checked = {key(row) for row in read_rows(args.table)}
     heads = [describe(group[0]) for group in groups]
     first = {key(row) for row in cover(heads)}
     # one model of each type first: most that can go wrong shows there
     order = sorted(zip(heads, groups), key=lambda pair: (
         key(pair[0]) not in first))
-    todo = [group for head, group in order if key(head) not in done
+    todo = [group for head, group in order if key(head) not in checked
             and (key(head) in first or not args.sample)][:args.limit]
     with Progress(TextColumn('{task.description}'), BarColumn(),
                   MofNCompleteColumn(), TimeRemainingColumn()) as progress:
         task = progress.add_task('models', total=sum(map(len, todo)))
-        for rows in pool.imap_unordered(
-                partial(check_group, timeout=args.timeout), todo):
+        for done in as_completed(
+                [pool.submit(check_group, g, args.timeout) for g in todo]):
+            rows = done.result()
             for row in rows:
                 append_row(args.table, row)
             progress.update(task, advance=len(rows),

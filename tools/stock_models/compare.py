@@ -209,7 +209,10 @@ def _forward(stock_model: StockModel, model: nn.Module, mode: str,
     model = getattr(model, 'student', model)  # of semi-supervised detectors
     batch = training_batch(
         model, stock_model.model, stock_model.package, size)
-    return sum(_scalars(model(**batch, mode=mode)))
+    loss = sum(_scalars(model(**batch, mode=mode)))
+    # its gradient would crash the deformable convolutions of the CPU
+    assert torch.as_tensor(loss).isfinite(), f'the loss is {loss}'
+    return loss
 
 
 def _first_run(backbone: nn.Module) -> tuple[bool, int, list[Tensor]]:

@@ -3,8 +3,8 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from importlib.util import find_spec
-from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,9 +70,9 @@ def load_config(package: str, path: str) -> StockConfig:
     return StockConfig(package, path, cfg.model.to_dict())
 
 
-def load_models(pool: Pool) -> list[StockModel]:
+def load_models(pool: Executor) -> list[StockModel]:
     """All distinct models, in the order of their first configs."""
-    configs = pool.starmap(load_config, list_configs(), chunksize=16)
+    configs = pool.map(load_config, *zip(*list_configs()), chunksize=16)
     models: dict[str, StockModel] = {}
     for config in configs:
         if config.model is None and not config.error:
