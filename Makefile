@@ -31,7 +31,7 @@ help:
 	@echo 'PYTHON=python3.11 chooses the Python; its torch, if any, is kept'
 
 demo: $(PACKAGE)
-	@$(IN_VENV) python tools/demo.py
+	@$(IN_VENV) python -W ignore tools/demo.py
 
 test: $(PACKAGE)
 	@$(IN_VENV) OMP_NUM_THREADS=1 pytest -n $(JOBS) -m 'not slow and not gpu'

@@ -161,6 +161,24 @@ def test_what_the_stock_model_leaves_unused_is_excused(
         compare.check_training_step(None, stock, model)
 
 
+def test_a_loss_that_is_no_number_is_tried_at_no_other_size(monkeypatch):
+    sizes = []
+
+    class Broken(Toy):
+
+        def forward(self, inputs, data_samples, mode):
+            sizes.append(inputs.shape[-1])
+            return dict(loss=inputs.new_tensor(
+                torch.nan, requires_grad=True))
+
+    monkeypatch.setattr(compare, 'training_batch', lambda *args: dict(
+        inputs=torch.ones(1, 3, args[-1], args[-1]), data_samples=None))
+    with pytest.raises(FloatingPointError, match='the loss is .*nan'):
+        compare._loss(StockModel('mmdet', ['broken.py'], {}), Toy(),
+                      Broken())
+    assert sizes == [64]
+
+
 def test_a_frozen_activation_has_nothing_to_train(toy, monkeypatch):
     stock, model = toy
     model.backbone[2].requires_grad_(False)

@@ -3,6 +3,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import torch
+from mmengine.logging import MessageHub
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
@@ -194,6 +195,8 @@ def _loss(stock_model: StockModel, stock: nn.Module,
             _worked[config] = mode, size
             return mode, loss
         except Exception as error:
+            if _is_by_the_weights(error):
+                raise  # at every size
             failure = failure or error
             try:
                 _forward(stock_model, stock.train(), mode, size)
@@ -203,15 +206,23 @@ def _loss(stock_model: StockModel, stock: nn.Module,
     raise failure
 
 
+def _is_by_the_weights(error: Exception) -> bool:
+    """Whether a loss, or a region that MMCV pools, is not a number."""
+    return isinstance(error, FloatingPointError) or (
+        'INTERNAL ASSERT FAILED' in str(error))
+
+
 def _forward(stock_model: StockModel, model: nn.Module, mode: str,
              size: int) -> Tensor:
     torch.manual_seed(0)
     model = getattr(model, 'student', model)  # of semi-supervised detectors
     batch = training_batch(
         model, stock_model.model, stock_model.package, size)
+    MessageHub.get_current_instance().update_info('epoch', 0)  # for TOOD
     loss = sum(_scalars(model(**batch, mode=mode)))
-    # its gradient would crash the deformable convolutions of the CPU
-    assert torch.as_tensor(loss).isfinite(), f'the loss is {loss}'
+    if not torch.as_tensor(loss).isfinite():
+        # its gradient would crash the deformable convolutions of the CPU
+        raise FloatingPointError(f'the loss is {loss}')
     return loss
 
 

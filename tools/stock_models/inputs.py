@@ -7,6 +7,8 @@ from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 from torch import nn
 
+from stock_models.configs import text
+
 BATCH_SIZE = 2
 
 
@@ -27,7 +29,8 @@ def training_batch(model: nn.Module, model_cfg: dict, package: str,
                    size: int) -> dict:
     """``inputs`` and ``data_samples`` for ``model.forward(mode='loss')``."""
     # the drawn maps of classes are of bytes
-    classes = min(_values(model_cfg, 'num_classes') + [255])
+    classes = min(_values(model_cfg, 'num_classes')
+                  + _values(model_cfg, 'num_things_classes') + [255])
     if package == 'mmseg':
         return dict(inputs=images(size, image_channels(model)),
                     data_samples=[_segmentation(classes, size)
@@ -38,16 +41,17 @@ def training_batch(model: nn.Module, model_cfg: dict, package: str,
         return dict(inputs=images(256)[..., :128], data_samples=[
             ReIDDataSample().set_gt_label(label)
             for label in range(BATCH_SIZE)])
+    masks = 'mask' in text(model_cfg).lower()  # RTMDet takes no others
     if 'Track' in type(preprocessor).__name__:
         batch = demo_track_inputs(
             batch_size=BATCH_SIZE, num_frames=2, key_frames_inds=[0],
             image_shapes=(3, size, size), num_items=[3] * BATCH_SIZE,
-            num_classes=1, with_mask=True)
+            num_classes=1, with_mask=masks)
     else:
         batch = demo_mm_inputs(
             batch_size=BATCH_SIZE, image_shapes=(3, size, size),
             num_items=[3] * BATCH_SIZE, num_classes=max(2, classes),
-            with_mask=True, with_semantic=True, use_box_type=True)
+            with_mask=masks, with_semantic=True, use_box_type=True)
         for sample in batch['data_samples']:
             sample.gt_instances.labels %= classes
             sample.proposals = InstanceData(  # for Fast R-CNN
