@@ -2,14 +2,13 @@
 
 import torch.nn as nn
 from mmcv.cnn import build_norm_layer
-from mmengine.dist import get_world_size
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from acon_mm import functional
 from acon_mm.activations import AconBase, init_slopes, new_parameter
+from acon_mm.beta_net import OnePixelConv2d, beta_net
 from acon_mm.registry import MODELS
 
 LEVELS = ('channel', 'layer', 'pixel')
@@ -147,48 +146,12 @@ class MetaAconC(AconBase):
         if self.level == 'layer':
             total = x.flatten(1).sum(1, keepdim=True)
             return self.beta_scale * total.sigmoid()
-        out = functional.channel_mean(x, self.channel_dim)
+        mean = functional.channel_mean(x, self.channel_dim)
         if scale is not None and shift is not None:
-            out = (out * scale + shift).to(x.dtype)
-        out = _normalize(self.bn1, self.fc1(_as_image(out)))
-        out = _normalize(self.bn2, self.fc2(out))
-        beta = out.flatten(1).sigmoid()
-        return beta if self.beta_scale == 1. else self.beta_scale * beta
+            mean = (mean * scale + shift).to(x.dtype)
+        return beta_net(mean, (self.fc1, self.bn1, self.fc2, self.bn2),
+                        self.beta_scale)
 
     def extra_repr(self) -> str:
         return (f'{super().extra_repr()}, level={self.level!r}, r={self.r}, '
                 f'beta_scale={self.beta_scale:g}')
-
-
-class OnePixelConv2d(nn.Conv2d):
-    """1x1 convolution of (N, C, 1, 1), computed as the product it is.
-
-    On the CPU a convolution takes several times as long to set up.
-    """
-
-    def _conv_forward(self, input, weight, bias):
-        out = nn.functional.linear(
-            input.flatten(1), weight.flatten(1), bias)
-        return _as_image(out)
-
-
-def _as_image(x: Tensor) -> Tensor:
-    """(N, C) as (N, C, 1, 1)."""
-    return x.view(*x.shape, 1, 1)
-
-
-def _normalize(norm: nn.Module, x: Tensor) -> Tensor:
-    """Apply the norm to (N, C, 1, 1)."""
-    if isinstance(norm, nn.LayerNorm):
-        return _as_image(norm(x.flatten(1)))
-    if (isinstance(norm, _BatchNorm) and norm.training and x.size(0) == 1
-            and norm.track_running_stats and not _synchronized(norm)):
-        return nn.functional.batch_norm(
-            x, norm.running_mean, norm.running_var, norm.weight, norm.bias,
-            eps=norm.eps)
-    return norm(x)
-
-
-def _synchronized(norm: nn.Module) -> bool:
-    """Whether the norm sees the batches of several processes."""
-    return isinstance(norm, nn.SyncBatchNorm) and get_world_size() > 1

@@ -15,7 +15,7 @@ where it was.
 """
 import argparse
 import os
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,7 +28,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from stock_models.checks import check_group, describe, prepare_process
-from stock_models.configs import group_by_layers, load_models
+from stock_models.configs import StockModel, group_by_layers, load_models
 from stock_models.summary import write_summary
 from stock_models.table import (
     append_row,
@@ -40,8 +40,8 @@ from stock_models.table import (
 )
 
 DOCS = Path(__file__).resolve().parents[1] / 'docs'
-# a fresh worker now and then gives back the memory of large models
-MODELS_PER_WORKER = 100
+# then fresh processes take over
+MODELS_PER_WORKER = 30
 
 
 def main() -> None:
@@ -55,16 +55,13 @@ def main() -> None:
     if args.retry:
         write_rows(table, filter(passed, read_rows(table)))
     os.environ['OMP_NUM_THREADS'] = '1'
-    with ProcessPoolExecutor(
-            args.jobs, get_context('spawn'), prepare_process,
-            max_tasks_per_child=MODELS_PER_WORKER) as pool:
-        try:
-            check_all(pool, args)
-        except BrokenProcessPool:
-            raise SystemExit(
-                f'One of --jobs {args.jobs} processes was killed, as happens '
-                'where memory runs out: start again with --jobs 1, and it '
-                'goes on where it was.') from None
+    try:
+        check_all(args)
+    except BrokenProcessPool:
+        raise SystemExit(
+            f'One of --jobs {args.jobs} processes was killed, as happens '
+            'where memory runs out: start again with --jobs 1, and it goes '
+            'on where it was.') from None
     rows = read_rows(table)
     write_rows(table, rows)
     built = [row for row in rows if row['stock'] == 'pass']
@@ -73,27 +70,45 @@ def main() -> None:
         f'{placement!r}' for placement in ('paper', 'all')))
 
 
-def check_all(pool: Executor, args) -> None:
+def check_all(args) -> None:
     """Check the models that have no row yet; a row each to the table."""
-    groups = group_by_layers(load_models(pool))
+    todo = find_todo(args)
+    batch = MODELS_PER_WORKER * args.jobs
+    with Progress(TextColumn('{task.description}'), BarColumn(),
+                  MofNCompleteColumn(), TimeRemainingColumn()) as progress:
+        task = progress.add_task('models', total=sum(map(len, todo)))
+        for start in range(0, len(todo), batch):
+            with new_pool(args.jobs) as pool:
+                for done in as_completed([
+                        pool.submit(check_group, group, args.timeout)
+                        for group in todo[start:start + batch]]):
+                    rows = done.result()
+                    for row in rows:
+                        append_row(args.table, row)
+                    progress.update(task, advance=len(rows),
+                                    description=rows[0]['config'][:40])
+
+
+def find_todo(args) -> list[list[StockModel]]:
+    """Groups of models without a row."""
+    with new_pool(args.jobs) as pool:
+        groups = group_by_layers(load_models(pool))
     checked = {key(row) for row in read_rows(args.table)}
     heads = [describe(group[0]) for group in groups]
     first = {key(row) for row in cover(heads)}
     # one model of each type first: most that can go wrong shows there
     order = sorted(zip(heads, groups), key=lambda pair: (
         key(pair[0]) not in first))
-    todo = [group for head, group in order if key(head) not in checked
+    return [group for head, group in order if key(head) not in checked
             and (key(head) in first or not args.sample)][:args.limit]
-    with Progress(TextColumn('{task.description}'), BarColumn(),
-                  MofNCompleteColumn(), TimeRemainingColumn()) as progress:
-        task = progress.add_task('models', total=sum(map(len, todo)))
-        for done in as_completed(
-                [pool.submit(check_group, g, args.timeout) for g in todo]):
-            rows = done.result()
-            for row in rows:
-                append_row(args.table, row)
-            progress.update(task, advance=len(rows),
-                            description=rows[0]['config'][:40])
+
+
+def new_pool(jobs: int) -> ProcessPoolExecutor:
+    """Processes for some models: their end gives memory back.
+
+    ``max_tasks_per_child`` would do that too, but can wait for ever.
+    """
+    return ProcessPoolExecutor(jobs, get_context('spawn'), prepare_process)
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,4 +1,5 @@
 """ACON in one pass over memory on the CPU, by the kernels of ``native.c``."""
+import ctypes
 import functools
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,6 +10,8 @@ from torch import Tensor
 from . import native_build
 from .keeps_input import KeepsInput, Parameters
 from .rows import Betas, Rows, dense_parameters
+
+DEFINES = {torch.float32: '-DFLOAT32', torch.bfloat16: '-DBFLOAT16'}
 
 # rows whose sums are made one after the other, by one thread
 CHUNK = 256
@@ -31,7 +34,7 @@ def acon(x: Tensor,
 
 def unavailable() -> str | None:
     """Why this machine cannot run it; None if it can."""
-    return native_build.load(torch.float32).error
+    return native_build.load('native', DEFINES[torch.float32]).error
 
 
 def refuses(x: Tensor) -> str | None:
@@ -40,9 +43,20 @@ def refuses(x: Tensor) -> str | None:
         return f'x is on {x.device}, not on the CPU'
     if x.numel() == 0:
         return 'x is empty'
-    if x.dtype not in native_build.DEFINES:
+    if x.dtype not in DEFINES:
         return f'x is {x.dtype}, not torch.float32 or torch.bfloat16'
     return None
+
+
+@functools.cache
+def _library(dtype: torch.dtype) -> ctypes.CDLL:
+    library = native_build.load('native', DEFINES[dtype]).library
+    pointer, size, number, _ = native_build.TYPES
+    layout = [*[size] * 4, number, number]
+    library.forward.argtypes = [*[pointer] * 7, *layout, number]
+    library.backward.argtypes = [*[pointer] * 11, *layout, size, number]
+    library.forward.restype = library.backward.restype = None
+    return library
 
 
 class _Native:
@@ -50,11 +64,10 @@ class _Native:
     @staticmethod
     def forward(x: Tensor, parameters: Parameters, dim: int) -> Tensor:
         plan = _plan(x, parameters, dim)
-        # names keep the tensors alive, which pointers do not
         inputs, y = plan.rows.view(x), plan.rows.new_empty(x)
         dense = _dense(x, parameters, dim, plan.rows)
-        native_build.load(x.dtype).library.forward(
-            *_pointers(y, inputs, *dense), *plan.layout, plan.threads)
+        _library(x.dtype).forward(*native_build.pointers(y, inputs, *dense),
+                                  *plan.layout, plan.threads)
         return y
 
     @staticmethod
@@ -65,33 +78,34 @@ class _Native:
         inputs, upstream, dx = rows.view(x), rows.view(dy), rows.new_empty(x)
         dense = _dense(x, parameters, dim, rows)
         # the sums cost nothing beside dx, so all are made and some dropped
-        *grads, parts = torch.empty(plan.length).split(plan.sections)
-        totals = grads[0]
+        grads = [*torch.empty(sum(plan.sums)).split(plan.sums)]
+        totals, parts = grads[0], torch.empty(plan.parts)
         if rows.betas == Betas.PER_SAMPLE:
             grads[2] = grads[2].view(rows.samples, rows.channels)
         elif rows.betas == Betas.PER_ELEMENT:
             grads[2] = rows.new_dbeta(x)
-        native_build.load(x.dtype).library.backward(
-            *_pointers(dx, totals, parts, grads[2], upstream, inputs, *dense),
-            *plan.layout, plan.chunk, plan.threads)
+        _library(x.dtype).backward(
+            *native_build.pointers(dx, totals, parts, grads[2], upstream,
+                                   inputs, *dense), *plan.layout, plan.chunk,
+            plan.threads)
+        grads += [None] * (len(parameters) - len(grads))
         return [
-            _sum_to(grad, value) if need else None for grad, value, need in
-            zip([dx, *grads, *plan.missing], (x, *parameters), needs)
+            _sum_to(grad, value) if need else None
+            for grad, value, need in zip((dx, *grads), (x, *parameters),
+                                         needs)
         ]
 
 
 class Plan(NamedTuple):
     """What ``native.c`` is told of a layout in memory; it explains it.
 
-    The sums lie side by side: ``sections`` are the lengths of those of each
-    parameter and, the last, of their parts; ``length`` is that of all.
-    ``missing`` has a None for each parameter that is not there.
+    ``sums`` are the lengths of the gradients of p1, p2, beta and, if there
+    are such, scale and shift; ``parts`` is that of all their parts.
     """
     rows: Rows
     layout: tuple[int, ...]
-    sections: tuple[int, ...]
-    length: int
-    missing: tuple[None, ...]
+    sums: tuple[int, ...]
+    parts: int
     chunk: int
     threads: int
 
@@ -109,16 +123,14 @@ def make_plan(shape: torch.Size, strides: tuple[int, ...], dim: int,
     rows = Rows(x, betas, dim)
     chunks = rows.samples * (-(-rows.share // CHUNK) if rows.wide else
                              rows.share // rows.channels)
-    sections = [rows.channels] * (5 if affine else 3)
-    sections[2] *= rows.samples
-    sections.append(5 * chunks * rows.channels)
+    beta = rows.samples * rows.channels
     return Plan(
         rows,
         layout=(rows.rows, rows.n, rows.channels, rows.share, rows.wide,
                 betas),
-        sections=tuple(sections),
-        length=sum(sections),
-        missing=() if affine else (None, None),
+        sums=(rows.channels, rows.channels, beta,
+              *[rows.channels] * (2 if affine else 0)),
+        parts=5 * chunks * rows.channels,
         chunk=min(CHUNK, rows.share) if rows.wide else 1,
         threads=min(threads, max(1, x.numel() // GRAIN)))
 
@@ -134,7 +146,3 @@ def _dense(x: Tensor, parameters: Parameters, dim: int,
 
 def _sum_to(grad: Tensor, value: Tensor) -> Tensor:
     return grad if grad.shape == value.shape else grad.sum_to_size(value.shape)
-
-
-def _pointers(*tensors: Tensor | None) -> list[int | None]:
-    return [None if t is None else t.data_ptr() for t in tensors]

@@ -1,7 +1,7 @@
-"""Building ``native.c`` with the machine's C compiler when first used.
+"""Building the C sources with the machine's compiler when first used.
 
-It takes about a second, once: the library is kept in the user's cache, as
-those of Triton and Inductor are.
+It takes about a second, once: a library is kept in the user's cache, as those
+of Triton and Inductor are.
 """
 import ctypes
 import functools
@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-SOURCE = Path(__file__).with_name('native.c')
-
-DEFINES = {torch.float32: '-DFLOAT32', torch.bfloat16: '-DBFLOAT16'}
+# pointer, long, int and float, as the sources call them
+TYPES = (ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float)
 
 # the clamps of native.c are one instruction each only if no float is NaN and
 # zero has no sign; NaN goes through all the same, as a factor of the result
@@ -38,39 +38,38 @@ class Build(NamedTuple):
 
 
 @functools.cache
-def load(dtype: torch.dtype) -> Build:
-    """The library for elements of this dtype, built if need be."""
+def load(name: str, *defines: str) -> Build:
+    """The library of ``<name>.c``, built if need be."""
     try:
-        library = ctypes.CDLL(str(build(dtype)))
+        return Build(ctypes.CDLL(str(build(name, *defines))), None)
     except subprocess.CalledProcessError as error:
         return Build(None, f'the C compiler failed: {error.stderr.strip()}')
     except OSError as error:
         return Build(None, f'it could not be built by {_compiler()} ({error})')
-    pointer, size, number = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
-    layout = [*[size] * 4, number, number]
-    library.forward.argtypes = [*[pointer] * 7, *layout, number]
-    library.backward.argtypes = [*[pointer] * 11, *layout, size, number]
-    library.forward.restype = library.backward.restype = None
-    return Build(library, None)
 
 
-def build(dtype: torch.dtype) -> Path:
+def pointers(*tensors: Tensor | None) -> list[int | None]:
+    """Where tensors lie; whoever calls must keep them alive by a name."""
+    return [None if t is None else t.data_ptr() for t in tensors]
+
+
+def build(name: str, *defines: str) -> Path:
     """Path of the library, compiled unless it lies there already."""
+    source = Path(__file__).with_name(f'{name}.c')
     vectors = VECTOR_FLAGS.get(torch.backends.cpu.get_cpu_capability(), ())
     command = [
-        *shlex.split(_compiler()), *FLAGS, *vectors, DEFINES[dtype],
-        str(SOURCE)
+        *shlex.split(_compiler()), *FLAGS, *vectors, *defines, str(source)
     ]
-    key = hashlib.sha256(SOURCE.read_bytes() + repr(command).encode())
+    key = hashlib.sha256(source.read_bytes() + repr(command).encode())
     folder = Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')
     folder = folder.expanduser() / 'acon_mm'
-    target = folder / f'native-{key.hexdigest()[:16]}.so'
+    target = folder / f'{name}-{key.hexdigest()[:16]}.so'
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         # several processes may build at once: each moves a whole file
         with tempfile.TemporaryDirectory(dir=folder) as work:
             built = Path(work) / target.name
-            subprocess.run([*command, '-o', str(built)],
+            subprocess.run([*command, '-o', str(built), '-lm'],
                            check=True,
                            capture_output=True,
                            text=True)
