@@ -94,12 +94,17 @@ class AconBase(nn.Module):
         if self.num_channels is not None:
             self.init_weights()
 
+    @torch.jit.unused
     def check_input(self, x: Tensor) -> None:
         """Refuse an input of another width."""
         if self.num_channels is None:
             raise ValueError(
                 f'{type(self).__name__} does not know its width: build it '
                 'with num_channels=C.')
+        if x.dim() < 2:
+            raise ValueError(
+                f'{type(self).__name__} got an input of shape '
+                f'{tuple(x.shape)}: give at least two dimensions, (N, C).')
         if x.size(self.channel_dim) != self.num_channels:
             raise ValueError(
                 f'{type(self).__name__} of {self.num_channels} channels got '
@@ -152,7 +157,8 @@ class AconA(AconBase):
                 x: Tensor,
                 scale: Tensor | None = None,
                 shift: Tensor | None = None) -> Tensor:
-        self.check_input(x)
+        if not torch.jit.is_scripting():
+            self.check_input(x)
         return functional.acon(x, 1., 0., self.beta, self.channel_dim, scale,
                                shift)
 
@@ -191,7 +197,8 @@ class AconB(AconBase):
                 x: Tensor,
                 scale: Tensor | None = None,
                 shift: Tensor | None = None) -> Tensor:
-        self.check_input(x)
+        if not torch.jit.is_scripting():
+            self.check_input(x)
         return functional.acon(x, 1., self.p, self.beta, self.channel_dim,
                                scale, shift)
 
@@ -229,7 +236,8 @@ class AconC(AconBase):
                 x: Tensor,
                 scale: Tensor | None = None,
                 shift: Tensor | None = None) -> Tensor:
-        self.check_input(x)
+        if not torch.jit.is_scripting():
+            self.check_input(x)
         return functional.acon(x, self.p1, self.p2, self.beta,
                                self.channel_dim, scale, shift)
 

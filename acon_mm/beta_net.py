@@ -18,7 +18,8 @@ class OnePixelConv2d(nn.Conv2d):
     On the CPU a convolution takes several times as long to set up.
     """
 
-    def _conv_forward(self, input, weight, bias):
+    def _conv_forward(self, input: Tensor, weight: Tensor,
+                      bias: Tensor | None) -> Tensor:
         out = nn.functional.linear(
             input.flatten(1), weight.flatten(1), bias)
         return _as_image(out)
@@ -51,7 +52,7 @@ def beta_net(mean: Tensor, modules: Sequence[nn.Module],
 
 def _as_image(x: Tensor) -> Tensor:
     """(N, C) as (N, C, 1, 1)."""
-    return x.view(*x.shape, 1, 1)
+    return x.unsqueeze(-1).unsqueeze(-1)
 
 
 def _normalize(norm: nn.Module, x: Tensor) -> Tensor:
@@ -76,21 +77,31 @@ def _is_native(mean: Tensor, modules: Sequence[nn.Module]) -> bool:
     return (mean.is_cpu and mean.dtype == torch.float32 and mean.numel() > 0
             and functional.get_implementation() in ('auto', 'native')
             and not is_traced(mean) and not torch.is_autocast_enabled('cpu')
+            and not nn.modules.module._has_any_global_hook()
             and all(map(_is_plain, modules))
             and native_net.unavailable() is None)
 
 
 def _is_plain(module: nn.Module) -> bool:
-    """Whether a module is what its type says, and float32."""
-    if module._forward_hooks or module._forward_pre_hooks:
+    """Whether a module is what its type says, and its tensors are dense."""
+    if (module._forward_hooks or module._forward_pre_hooks
+            or module._backward_hooks or module._backward_pre_hooks
+            or 'forward' in vars(module)):
         return False
     if type(module) is nn.BatchNorm2d:
-        return (module.affine and module.track_running_stats
-                and module.momentum is not None
-                and module.weight.dtype == torch.float32)
+        return (module.track_running_stats and module.momentum is not None
+                and _are_dense(module.weight, module.bias,
+                               module.running_mean, module.running_var))
     return type(module) is nn.Identity or (
         type(module) is OnePixelConv2d
-        and module.weight.dtype == torch.float32)
+        and _are_dense(module.weight, module.bias))
+
+
+def _are_dense(*tensors: Tensor | None) -> bool:
+    """Whether a kernel may read and write them where they lie."""
+    return all(t is not None and t.is_cpu and t.dtype == torch.float32
+               and t.is_contiguous() for t in tensors)
+
 
 
 def _layer(conv: nn.Module, norm: nn.Module, samples: int) -> native_net.Layer:

@@ -1,5 +1,6 @@
 """Meta-ACON: ACON-C whose switch is computed from the input."""
 
+import torch
 import torch.nn as nn
 from mmcv.cnn import build_norm_layer
 from mmengine.registry import MODELS as ROOT_MODELS
@@ -52,9 +53,13 @@ class MetaAconC(AconBase):
         ValueError: ``r`` or ``beta_scale`` not positive, an unknown
             ``level``, a norm that needs more than one pixel.
 
+    ``beta_scale`` is also an attribute, the factor in force.
+
     A training batch of one image has no batch statistics; it is normalized
     by the running ones, and inference never depends on the batch.
     """
+
+    __jit_unused_properties__ = ['takes_affine']
 
     def __init__(self,
                  num_channels: int | None = None,
@@ -77,14 +82,8 @@ class MetaAconC(AconBase):
         self.level = level
         self.norm_cfg = norm_cfg
         self.given_scale = beta_scale
+        self.beta_scale = beta_scale or 1.
         super().__init__(num_channels, **kwargs)
-
-    @property
-    def beta_scale(self) -> float:
-        """The factor in front of the sigmoid."""
-        if self.given_scale is not None:
-            return self.given_scale
-        return 2. * self.start.beta if self.init == 'match' else 1.
 
     def build_parameters(self, num_channels: int) -> None:
         self.p1 = new_parameter(num_channels)
@@ -110,6 +109,9 @@ class MetaAconC(AconBase):
 
     def init_weights(self) -> None:
         init_slopes(self)
+        if self.given_scale is None:
+            match = self.init == 'match'
+            self.beta_scale = 2. * self.start.beta if match else 1.
         if self.level != 'channel':
             return
         for conv in (self.fc1, self.fc2):
@@ -131,7 +133,8 @@ class MetaAconC(AconBase):
                 x: Tensor,
                 scale: Tensor | None = None,
                 shift: Tensor | None = None) -> Tensor:
-        self.check_input(x)
+        if not torch.jit.is_scripting():
+            self.check_input(x)
         return functional.acon(x, self.p1, self.p2,
                                self.compute_beta(x, scale, shift),
                                self.channel_dim, scale, shift)
@@ -149,8 +152,15 @@ class MetaAconC(AconBase):
         mean = functional.channel_mean(x, self.channel_dim)
         if scale is not None and shift is not None:
             mean = (mean * scale + shift).to(x.dtype)
-        return beta_net(mean, (self.fc1, self.bn1, self.fc2, self.bn2),
-                        self.beta_scale)
+        if torch.jit.is_scripting():
+            # the other levels, which returned above, have no net to script
+            if hasattr(self, 'fc1'):
+                mean = mean.unsqueeze(-1).unsqueeze(-1)
+                mean = self.bn2(self.fc2(self.bn1(self.fc1(mean)))).flatten(1)
+            return self.beta_scale * mean.sigmoid()
+        else:
+            return beta_net(mean, (self.fc1, self.bn1, self.fc2, self.bn2),
+                            self.beta_scale)
 
     def extra_repr(self) -> str:
         return (f'{super().extra_repr()}, level={self.level!r}, r={self.r}, '

@@ -34,6 +34,8 @@ class Case(NamedTuple):
             for shape in shapes)
         x = x.to(dtype).contiguous(memory_format=self.memory_format)
         leaves = [x, *(p.to(own) for p in parameters)]
+        if self.beta == 'element':
+            leaves[3] = torch.empty_like(x, dtype=own).copy_(leaves[3])
         return [leaf.requires_grad_() for leaf in leaves]
 
     def call(self, acon, leaves):

@@ -75,6 +75,12 @@ def test_channels_last_is_kept(member):
     assert out.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize('member', MEMBERS)
+def test_scripting(member):
+    act, x = member(6), torch.randn(2, 6, 3, 3)
+    torch.testing.assert_close(torch.jit.script(act)(x), act(x))
+
+
 def test_acon_c_is_symmetric_in_its_slopes():
     act = AconC(5)
     nn.init.uniform_(act.beta, 0.2, 3.)
@@ -171,6 +177,8 @@ def test_bad_inputs_are_named(member):
         member(4)(torch.randn(2, 5, 3, 3))
     with pytest.raises(ValueError, match='num_channels=C'):
         member()(torch.randn(2, 5))
+    with pytest.raises(ValueError, match=r'shape \(4,\): .*at least two'):
+        member(4)(torch.randn(4))
 
 
 def test_a_fixed_slope_cannot_match_another():

@@ -105,15 +105,30 @@ def drop_the_statistics(act):
     act.bn1.track_running_stats = False
 
 
+def spread_the_weight(act):
+    act.bn2.weight = nn.Parameter(torch.randn(96)[::2])
+
+
+def spread_the_statistics(act):
+    act.bn1.running_mean = torch.randn(32)[::2]
+
+
+def replace_forward(act):
+    act.bn1.forward = lambda x: 2. * x
+
+
 @pytest.mark.parametrize('change', [
-    hook_the_norm, drop_the_statistics, nn.Module.double, nn.Module.bfloat16])
+    hook_the_norm, drop_the_statistics, spread_the_weight,
+    spread_the_statistics, replace_forward, nn.Module.double,
+    nn.Module.bfloat16])
 def test_anything_special_is_left_to_the_modules(change, kernel_calls):
     act = make(dict(type='BN'))
     change(act)
     x = torch.randn(4, 48, 3, 3).to(act.p1.dtype)
     out = x.mean((2, 3), keepdim=True)
-    out = copy.deepcopy(act.bn1)(act.fc1(out))
-    beta = 3. * copy.deepcopy(act.bn2)(act.fc2(out)).sigmoid().flatten(1)
+    twin = copy.deepcopy(act)
+    beta = 3. * twin.bn2(twin.fc2(twin.bn1(twin.fc1(out)))).sigmoid()
+    beta = beta.flatten(1)
     torch.testing.assert_close(act.compute_beta(x), beta)
     assert not kernel_calls
 
@@ -127,6 +142,21 @@ def test_the_chosen_implementation_counts(name, calls, kernel_calls):
     finally:
         functional.set_implementation('auto')
     assert len(kernel_calls) == calls
+
+
+def test_backward_hooks_fire():
+    act, seen = make(dict(type='BN')), []
+    act.bn1.register_full_backward_hook(lambda *args: seen.append(1))
+    act.compute_beta(torch.randn(4, 48)).sum().backward()
+    assert len(seen) == 1
+
+
+def test_global_hooks_see_the_modules():
+    act, seen = make(dict(type='BN')), []
+    with nn.modules.module.register_module_forward_hook(
+            lambda module, *args: seen.append(module)):
+        act.compute_beta(torch.randn(4, 48))
+    assert seen == [act.fc1, act.bn1, act.fc2, act.bn2]
 
 
 def test_autocast_is_left_to_the_modules(kernel_calls):

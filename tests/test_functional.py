@@ -107,10 +107,15 @@ def test_saturates_without_nan(implementation):
     torch.testing.assert_close(dx, (x > 0).float())
 
 
-def test_nan_stays_nan(implementation):
-    x = torch.tensor([float('nan'), 1.]).view(1, 1, 2)
-    y = implementation.acon(x, 1., 0., 1.)
-    assert y.isnan().tolist() == [[[True, False]]]
+@pytest.mark.parametrize('spoiled', range(4), ids=['x', 'p1', 'p2', 'beta'])
+@pytest.mark.parametrize('memory_format', [
+    torch.contiguous_format, torch.channels_last])
+def test_nan_stays_nan(implementation, spoiled, memory_format):
+    x = torch.ones(1, 2, 1, 20).contiguous(memory_format=memory_format)
+    inputs = [x, torch.ones(2), torch.zeros(2), torch.ones(2)]
+    (inputs[spoiled] if spoiled else x[0])[0] = torch.nan
+    y = implementation.acon(*inputs)
+    assert y[0, 0].isnan().all() and not y[0, 1].isnan().any()
 
 
 @pytest.mark.parametrize('case', [
@@ -134,6 +139,59 @@ def test_second_derivative_of_the_native_kernel():
     second, = torch.autograd.grad(first.sum(), x)
     s = torch.sigmoid(x)
     torch.testing.assert_close(second, s * (1 - s) * (2 + x * (1 - 2 * s)))
+
+
+def test_transforms_see_the_formula():
+    x, p1, p2, beta = Case((2, 3, 4, 4), 1, 'channel').make(torch.float32)
+
+    def loss(p1):
+        return functional.acon(x, p1, p2, beta).square().sum()
+
+    gradient, = torch.autograd.grad(loss(p1), p1)
+    torch.testing.assert_close(torch.func.grad(loss)(p1.detach()), gradient)
+    tangent = torch.randn(3)
+    _, derivative = torch.func.jvp(loss, (p1.detach(), ), (tangent, ))
+    torch.testing.assert_close(derivative, gradient @ tangent)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(p1.detach(), tangent)
+        derivative = torch.autograd.forward_ad.unpack_dual(loss(dual)).tangent
+    torch.testing.assert_close(derivative, gradient @ tangent)
+    one = torch.vmap(lambda image: functional.acon(image[None], p1, p2, beta))
+    torch.testing.assert_close(one(x)[:, 0], functional.acon(x, p1, p2, beta))
+
+
+def test_several_gradients_at_a_time():
+    x = torch.randn(2, 3, requires_grad=True)
+
+    def run(x):
+        return functional.acon(x, 1.5, .2, 2.)
+
+    torch.testing.assert_close(
+        torch.autograd.functional.jacobian(run, x, vectorize=True),
+        torch.autograd.functional.jacobian(run, x))
+
+
+def test_negative_views():
+    x = torch.randn(2, 3, 4)
+    torch.testing.assert_close(
+        functional.acon(torch._neg_view(x), 1., .1, 2.),
+        functional.acon(-x, 1., .1, 2.))
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16], ids=str)
+def test_the_default_dtype_does_not_matter(dtype):
+    case = Case((2, 3, 5, 5), 1, 'sample')
+    torch.set_default_dtype(dtype)
+    try:
+        assert_matches(functional.acon, case, torch.float32)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_a_parameter_on_another_device():
+    p1 = torch.ones(3, device='meta')
+    with pytest.raises(ValueError, match='on meta and x on cpu: move one'):
+        functional.acon(torch.randn(2, 3), p1, 0., 1.)
 
 
 def test_only_what_requires_gradients_gets_them(implementation):

@@ -91,6 +91,31 @@ def test_without_a_compiler_the_blocks_serve(fresh_build, monkeypatch, capfd):
     assert functional.get_implementation() == 'auto'
 
 
+@pytest.mark.parametrize('compiler', ['"cc', ''])
+def test_a_compiler_that_is_no_command(compiler, fresh_build):
+    fresh_build(compiler)
+    assert 'it could not be built by' in native.unavailable()
+    functional.acon(torch.randn(2, 3, 4, 4), 1., 0., 1.)
+
+
+def test_without_a_home_the_blocks_serve(fresh_build, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', '')
+    monkeypatch.setattr(native_build.Path, 'expanduser', lambda self: (
+        _ for _ in ()).throw(RuntimeError('Could not determine home')))
+    fresh_build('cc')
+    assert 'Could not determine home' in native.unavailable()
+    functional.acon(torch.randn(2, 3, 4, 4), 1., 0., 1.)
+
+
+def test_a_compiler_without_threads(fresh_build, tmp_path):
+    script = tmp_path / 'cc'
+    script.write_text('#!/bin/sh\ncase "$*" in *-fopenmp\\ *) exit 1;; esac\n'
+                      'exec gcc "$@"\n')
+    script.chmod(0o755)
+    fresh_build(script)
+    assert native.unavailable() is None
+
+
 def test_a_failing_compiler_is_quoted(fresh_build, tmp_path):
     script = tmp_path / 'cc'
     script.write_text('#!/bin/sh\necho no luck >&2\nexit 1\n')

@@ -136,9 +136,49 @@ def test_an_init_cfg_of_the_parent_does_not_spoil_the_start():
 def test_beta_scale_multiplies_the_sigmoid():
     act = randomized()
     x = torch.randn(2, 32, 3, 3, dtype=torch.float64)
-    beta = act.compute_beta(x)
-    act.given_scale = 5.
-    torch.testing.assert_close(act.compute_beta(x), 5 * beta)
+    scaled = MetaAconC(32, beta_scale=5.).double().eval()
+    scaled.load_state_dict(act.state_dict())
+    torch.testing.assert_close(scaled.compute_beta(x),
+                               5 * act.compute_beta(x))
+
+
+@pytest.mark.parametrize('level', ['channel', 'layer', 'pixel'])
+@pytest.mark.parametrize('memory_format', [
+    torch.contiguous_format, torch.channels_last])
+def test_the_kernel_computes_every_level(level, memory_format):
+    act = MetaAconC(32, level=level).eval()
+    twin = copy.deepcopy(act).double()
+    x = torch.randn(2, 32, 5, 6).contiguous(memory_format=memory_format)
+    results = []
+    for net, image in ((act, x), (twin, x.double())):
+        image.requires_grad_()
+        y = net(image)
+        results.append([y, *torch.autograd.grad(
+            y.square().sum(), [image, net.p1, net.p2])])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-3,
+                                   atol=1e-4)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('level', ['channel', 'layer', 'pixel'])
+def test_first_gradients_do_not_depend_on_create_graph(level, dtype):
+    act = MetaAconC(32, level=level).to(dtype).eval()
+    x = torch.randn(2, 32, 3, 3, dtype=dtype, requires_grad=True)
+    gradients = [
+        torch.autograd.grad(act(x).square().sum(), [x, *act.parameters()],
+                            create_graph=create)
+        for create in (False, True)
+    ]
+    for plain, kept in zip(*gradients, strict=True):
+        torch.testing.assert_close(kept, plain, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('level', ['channel', 'layer', 'pixel'])
+def test_scripting(level):
+    act = MetaAconC(32, level=level).eval()
+    x = torch.randn(2, 32, 3, 3)
+    torch.testing.assert_close(torch.jit.script(act)(x), act(x))
 
 
 @pytest.mark.parametrize('arguments, words', [

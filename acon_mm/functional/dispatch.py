@@ -33,7 +33,8 @@ def acon(x: Tensor,
 
     Args:
         x (Tensor): (N, C, *) or, with ``channel_dim=-1``, (N, \*, C);
-            float16, bfloat16, float32 or float64. The memory format is kept.
+            float16, bfloat16, float32 or float64. Contiguous and
+            channels-last memory stays so.
         p1, p2 (Tensor or float): Slopes of the two lines, (C,) if tensors.
         beta (Tensor or float): The switch: (C,); (N, C) or (N, 1), one value
             a sample; or ``x``'s own shape.
@@ -101,10 +102,10 @@ def _select(x: Tensor) -> Callable[..., Tensor]:
         return _IMPLEMENTATIONS[_choice].acon
     if x.is_cuda and not is_exported(x) and _can_run(triton, x):
         return triton.acon
-    if is_traced(x):
-        # Inductor makes of the formula what the kernels are
-        return reference.acon
-    return native.acon if _can_run(native, x) else blocked.acon
+    if _can_run(native, x):
+        return native.acon
+    # Inductor makes of the formula what the kernels are
+    return reference.acon if is_traced(x) else blocked.acon
 
 
 def _can_run(module: ModuleType, x: Tensor) -> bool:

@@ -1,5 +1,5 @@
 """The autograd function that keeps ``x`` and the parameters, no more."""
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -43,8 +43,7 @@ class KeepsInput(torch.autograd.Function):
             for tensor, value in zip(saved, ctx.floats)
         ]
         needs = ctx.needs_input_grad[2:]
-        # grad mode is on when the gradients will be differentiated again
-        if torch.is_grad_enabled():
+        if is_by_formula(dy):
             grads = formula_backward(dy, x, parameters, ctx.dim, needs)
         else:
             grads = ctx.kernels.backward(dy, x, parameters, ctx.dim, needs)
@@ -53,11 +52,41 @@ class KeepsInput(torch.autograd.Function):
 
 def formula_backward(dy: Tensor, x: Tensor, parameters: Parameters, dim: int,
                      needs: Sequence[bool]) -> list[Tensor | None]:
-    """Gradients of x and the parameters that can be differentiated again."""
-    p1, p2, beta, scale, shift = parameters
-    y = reference.acon(x, p1, p2, beta, dim, scale, shift)
-    wanted = [
-        value for value, need in zip((x, *parameters), needs) if need
-    ]
-    grads = iter(torch.autograd.grad(y, wanted, dy, create_graph=True))
+    """Gradients of x and the parameters by the reference formula."""
+
+    def formula(x, p1, p2, beta, scale, shift):
+        return reference.acon(x, p1, p2, beta, dim, scale, shift)
+
+    return differentiate(formula, (x, *parameters), dy, needs)
+
+
+def differentiate(formula: Callable[..., Tensor],
+                  inputs: Sequence[Tensor | float | None], dy: Tensor,
+                  needs: Sequence[bool]) -> list[Tensor | None]:
+    """Gradients of ``formula(*inputs)``, in grad mode differentiable again.
+
+    Each is that of its own argument: where one input was computed from
+    another (beta from x), the graph in front adds what comes that way.
+    """
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        aliases = [
+            value.view_as(value) if isinstance(value, Tensor) else value
+            for value in inputs
+        ]
+        y = formula(*aliases)
+    wanted = [alias for alias, need in zip(aliases, needs) if need]
+    grads = iter(torch.autograd.grad(y, wanted, dy,
+                                     create_graph=create_graph))
     return [next(grads) if need else None for need in needs]
+
+
+def is_by_formula(dy: Tensor) -> bool:
+    """Whether a backward pass leaves the kernels to the formula.
+
+    Grad mode is on when the gradients will be differentiated again; several
+    upstream gradients at a time (``is_grads_batched``) have no memory.
+    """
+    return (torch.is_grad_enabled()
+            or torch._C._functorch.is_legacy_batchedtensor(dy)
+            or torch._C._functorch.is_batchedtensor(dy))

@@ -57,6 +57,13 @@ INLINE float sigmoid_of_minus(float v) {
   return 1.f / (1.f + e * power);
 }
 
+/* p2, or beta where that is not a number: no clamp above may hide it. */
+INLINE float low_of(float p2, float beta) {
+  uint32_t bits;
+  memcpy(&bits, &beta, 4);
+  return (bits & 0x7fffffffu) > 0x7f800000u ? beta : p2;
+}
+
 typedef struct {
   const float *p1, *p2, *beta, *scale, *shift;
 } parameters;
@@ -67,11 +74,11 @@ INLINE void forward_row(element *restrict y, const element *x, long n,
                         parameters p, int step, int beta_step, int affine) {
 #pragma omp simd
   for (long i = 0; i < n; i++) {
-    float low = p.p2[i * step], slope = p.p1[i * step] - low;
-    float value = load(x[i]);
+    float b = p.beta[i * beta_step], low = low_of(p.p2[i * step], b);
+    float slope = p.p1[i * step] - low, value = load(x[i]);
     if (affine)
       value = p.scale[i * step] * value + p.shift[i * step];
-    float s = sigmoid_of_minus(-p.beta[i * beta_step] * slope * value);
+    float s = sigmoid_of_minus(-b * slope * value);
     y[i] = store(value * (slope * s + low));
   }
 }

@@ -10,6 +10,7 @@ from torch import Tensor
 from . import native_build
 from .keeps_input import KeepsInput, Parameters
 from .rows import Betas, Rows, dense_parameters
+from .tracing import is_traced
 
 DEFINES = {torch.float32: '-DFLOAT32', torch.bfloat16: '-DBFLOAT16'}
 
@@ -39,13 +40,15 @@ def unavailable() -> str | None:
 
 def refuses(x: Tensor) -> str | None:
     """Why it cannot serve ``x``, on a machine that can run it."""
+    if is_traced(x):
+        return 'a graph is captured, which should show the formula'
     if not x.is_cpu:
         return f'x is on {x.device}, not on the CPU'
     if x.numel() == 0:
         return 'x is empty'
     if x.dtype not in DEFINES:
         return f'x is {x.dtype}, not torch.float32 or torch.bfloat16'
-    return None
+    return native_build.load('native', DEFINES[x.dtype]).error
 
 
 @functools.cache
@@ -78,12 +81,13 @@ class _Native:
         inputs, upstream, dx = rows.view(x), rows.view(dy), rows.new_empty(x)
         dense = _dense(x, parameters, dim, rows)
         # the sums cost nothing beside dx, so all are made and some dropped
-        grads = [*torch.empty(sum(plan.sums)).split(plan.sums)]
-        totals, parts = grads[0], torch.empty(plan.parts)
+        totals = x.new_empty(sum(plan.sums), dtype=torch.float32)
+        parts = x.new_empty(plan.parts, dtype=torch.float32)
+        grads = [*totals.split(plan.sums)]
         if rows.betas == Betas.PER_SAMPLE:
             grads[2] = grads[2].view(rows.samples, rows.channels)
         elif rows.betas == Betas.PER_ELEMENT:
-            grads[2] = rows.new_dbeta(x)
+            grads[2] = rows.new_empty(x, torch.float32).zero_()
         _library(x.dtype).backward(
             *native_build.pointers(dx, totals, parts, grads[2], upstream,
                                    inputs, *dense), *plan.layout, plan.chunk,
@@ -138,10 +142,11 @@ def make_plan(shape: torch.Size, strides: tuple[int, ...], dim: int,
 def _dense(x: Tensor, parameters: Parameters, dim: int,
            rows: Rows) -> list[Tensor | None]:
     """Parameters as they lie in memory for the kernels."""
-    dense = dense_parameters(x, parameters, dim)
-    if rows.betas == Betas.PER_ELEMENT:
-        dense[2] = rows.view(dense[2])
-    return [p if p is None else p.contiguous() for p in dense]
+    p1, p2, beta, *affine = dense_parameters(x, parameters, dim)
+    beta = (rows.view(beta) if rows.betas == Betas.PER_ELEMENT else
+            beta.contiguous())
+    return [p1.contiguous(), p2.contiguous(), beta,
+            *(p if p is None else p.contiguous() for p in affine)]
 
 
 def _sum_to(grad: Tensor, value: Tensor) -> Tensor:

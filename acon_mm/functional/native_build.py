@@ -7,6 +7,7 @@ import ctypes
 import functools
 import hashlib
 import os
+import platform
 import shlex
 import subprocess
 import tempfile
@@ -22,7 +23,9 @@ TYPES = (ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float)
 # the clamps of native.c are one instruction each only if no float is NaN and
 # zero has no sign; NaN goes through all the same, as a factor of the result
 FLAGS = ('-O3', '-ffinite-math-only', '-fno-signed-zeros', '-fno-math-errno',
-         '-fno-trapping-math', '-fopenmp', '-fPIC', '-shared')
+         '-fno-trapping-math', '-fPIC', '-shared')
+# some compilers have no threads: one of them is better than none
+THREADS = ('-fopenmp', '-fopenmp-simd')
 
 VECTOR_FLAGS = {
     'AVX2': ('-mavx2', '-mfma'),
@@ -40,12 +43,16 @@ class Build(NamedTuple):
 @functools.cache
 def load(name: str, *defines: str) -> Build:
     """The library of ``<name>.c``, built if need be."""
-    try:
-        return Build(ctypes.CDLL(str(build(name, *defines))), None)
-    except subprocess.CalledProcessError as error:
-        return Build(None, f'the C compiler failed: {error.stderr.strip()}')
-    except OSError as error:
-        return Build(None, f'it could not be built by {_compiler()} ({error})')
+    for threads in THREADS:
+        try:
+            return Build(ctypes.CDLL(str(build(name, threads, *defines))),
+                         None)
+        except subprocess.CalledProcessError as error:
+            reason = f'the C compiler failed: {error.stderr.strip()}'
+        # RuntimeError: there is no home; ValueError: no command in CC
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = f'it could not be built by {_compiler()} ({error})'
+    return Build(None, reason)
 
 
 def pointers(*tensors: Tensor | None) -> list[int | None]:
@@ -53,14 +60,16 @@ def pointers(*tensors: Tensor | None) -> list[int | None]:
     return [None if t is None else t.data_ptr() for t in tensors]
 
 
-def build(name: str, *defines: str) -> Path:
+def build(name: str, *flags: str) -> Path:
     """Path of the library, compiled unless it lies there already."""
     source = Path(__file__).with_name(f'{name}.c')
     vectors = VECTOR_FLAGS.get(torch.backends.cpu.get_cpu_capability(), ())
     command = [
-        *shlex.split(_compiler()), *FLAGS, *vectors, *defines, str(source)
+        *shlex.split(_compiler()), *FLAGS, *vectors, *flags, str(source)
     ]
-    key = hashlib.sha256(source.read_bytes() + repr(command).encode())
+    # a home may be shared by machines
+    key = hashlib.sha256(source.read_bytes() + repr(
+        (command, platform.machine(), platform.libc_ver())).encode())
     folder = Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')
     folder = folder.expanduser() / 'acon_mm'
     target = folder / f'{name}-{key.hexdigest()[:16]}.so'

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import native_build
+from .keeps_input import differentiate, is_by_formula
 
 
 class Layer(NamedTuple):
@@ -101,10 +102,8 @@ class _BetaNet(torch.autograd.Function):
         x, *saved = ctx.saved_tensors
         count = 3 * len(ctx.layers)
         outputs, trained = saved[:count], saved[count:]
-        # grad mode is on when the gradients will be differentiated again
-        if torch.is_grad_enabled():
-            return (None, None,
-                    *_formula_backward(dy, x, trained, ctx))
+        if is_by_formula(dy):
+            return (None, None, *_formula_backward(dy, x, trained, ctx))
         grads = []
         for at in reversed(range(len(ctx.layers))):
             layer = ctx.layers[at]
@@ -126,18 +125,17 @@ class _BetaNet(torch.autograd.Function):
 
 def _formula_backward(dy: Tensor, x: Tensor, trained: Sequence[Tensor | None],
                       ctx) -> list[Tensor | None]:
-    """Gradients of x and the layers that can be differentiated again."""
-    y = x
-    for at, layer in enumerate(ctx.layers):
-        weight, bias, gamma, offset = trained[4 * at:4 * at + 4]
-        y = F.linear(y, weight.flatten(1), bias)
-        if gamma is not None:
-            running = (None, None) if layer.batch else (
-                layer.mean, layer.variance)
-            y = F.batch_norm(y, *running, gamma, offset, layer.batch,
-                             eps=layer.eps)
-    y = ctx.scale * y.sigmoid()
-    needs = ctx.needs_input_grad[2:]
-    wanted = [value for value, need in zip((x, *trained), needs) if need]
-    grads = iter(torch.autograd.grad(y, wanted, dy, create_graph=True))
-    return [next(grads) if need else None for need in needs]
+    """Gradients of x and the layers by PyTorch's operators."""
+
+    def formula(y, *trained):
+        for at, layer in enumerate(ctx.layers):
+            weight, bias, gamma, offset = trained[4 * at:4 * at + 4]
+            y = F.linear(y, weight.flatten(1), bias)
+            if gamma is not None:
+                running = (None, None) if layer.batch else (
+                    layer.mean, layer.variance)
+                y = F.batch_norm(y, *running, gamma, offset, layer.batch,
+                                 eps=layer.eps)
+        return ctx.scale * y.sigmoid()
+
+    return differentiate(formula, (x, *trained), dy, ctx.needs_input_grad[2:])

@@ -48,39 +48,24 @@ class Rows:
 
     def view(self, x: Tensor) -> Tensor:
         """A tensor whose elements lie row by row: ``x``, or its copy."""
-        if x.stride() == self.strides:
+        if x.stride() == self.strides and not x.is_neg():
             return x
-        return self.matrix.view(x).contiguous()
+        return self.matrix.view(x).contiguous().resolve_neg()
 
-    def new_empty(self, x: Tensor) -> Tensor:
+    def new_empty(self,
+                  x: Tensor,
+                  dtype: torch.dtype | None = None) -> Tensor:
         """A tensor for results, which :meth:`view` does not copy."""
-        return self.matrix.new_empty(x)
-
-    def new_dbeta(self, x: Tensor) -> Tensor:
-        """Zeros for the gradient of a beta per element; else empty."""
-        if self.betas != Betas.PER_ELEMENT:
-            return x.new_empty(0, dtype=torch.float32)
-        return self.matrix.new_empty(x, torch.float32).zero_()
-
-    def totals(self, sums: Tensor, dbeta: Tensor) -> list[Tensor]:
-        """Gradients of the parameters from a kernel's partial sums.
-
-        Args:
-            sums (Tensor): (3 or 5, samples, parts, C), in the order of
-                :data:`Parameters`; without scale and shift there are 3.
-            dbeta (Tensor): The gradient of a beta per element.
-        """
-        grads = [*sums.flatten(1, 2).sum(1).unbind()]
-        if self.betas == Betas.PER_SAMPLE:
-            grads[2] = sums[2].sum(1)
-        elif self.betas == Betas.PER_ELEMENT:
-            grads[2] = dbeta
-        return grads
+        return self.matrix.new_empty(x, dtype)
 
 
 def dense_parameters(x: Tensor, parameters: Parameters,
                      dim: int) -> list[Tensor | None]:
-    """Parameters as float32 of shape (C,), beta also (N, C) or x's."""
+    """Parameters as float32 of shape (C,), beta also (N, C) or x's.
+
+    Raises:
+        ValueError: One does not fit ``x`` or is on another device.
+    """
     p1, p2, beta, *affine = parameters
     shape = channels = (x.size(dim), )
     if isinstance(beta, Tensor) and beta.dim() > 1:
@@ -99,6 +84,9 @@ def _dense(parameter: Tensor | float, shape: Sequence[int], x: Tensor,
     if not isinstance(parameter, Tensor):
         return torch.full(
             shape, parameter, dtype=torch.float32, device=x.device)
+    if parameter.device != x.device:
+        raise ValueError(f'A parameter of acon() is on {parameter.device} and '
+                         f'x on {x.device}: move one of them.')
     if parameter.shape == shape and parameter.dtype == torch.float32:
         return parameter
     reference.check(parameter, x, dim, shared)

@@ -1,6 +1,7 @@
 """Telling a run from the capture of a graph."""
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 
 def is_exported(x: Tensor) -> bool:
@@ -10,5 +11,11 @@ def is_exported(x: Tensor) -> bool:
 
 
 def is_traced(x: Tensor) -> bool:
-    """Whether a graph is captured, which should show plain formulas."""
-    return is_exported(x) or torch.compiler.is_compiling()
+    """Whether a graph is captured, which should show plain formulas.
+
+    So it should under the transforms of ``torch.func`` and forward-mode
+    differentiation, which know the rules of PyTorch's operators alone.
+    """
+    return (is_exported(x) or torch.compiler.is_compiling()
+            or torch._C._are_functorch_transforms_active()
+            or forward_ad._current_level >= 0)

@@ -1,11 +1,12 @@
 """ACON on CUDA by Triton, as operators that ``torch.compile`` knows."""
+import functools
 import importlib.util
 import os
 
 import torch
 from torch import Tensor
 
-from .keeps_input import Parameters, formula_backward
+from .keeps_input import Parameters, formula_backward, is_by_formula
 from .rows import Betas, Rows, dense_parameters
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -28,9 +29,13 @@ def acon(x: Tensor,
          shift: Tensor | None = None) -> Tensor:
     """See :func:`acon_mm.functional.acon`."""
     dim = channel_dim % x.dim()
-    parameters = dense_parameters(x, (p1, p2, beta, scale, shift), dim)
+    p1, p2, beta, *affine = dense_parameters(
+        x, (p1, p2, beta, scale, shift), dim)
+    if beta.shape != x.shape:
+        beta = beta.contiguous()
     return _forward(
-        x, *(None if p is None else p.contiguous() for p in parameters), dim)
+        x, p1.contiguous(), p2.contiguous(), beta,
+        *(None if p is None else p.contiguous() for p in affine), dim)
 
 
 @torch.compiler.assume_constant_result
@@ -40,6 +45,16 @@ def unavailable() -> str | None:
         return 'Triton is not installed'
     if not torch.cuda.is_available() and not _is_interpreted():
         return 'there is no CUDA device'
+    return None if _is_interpreted() else _failure()
+
+
+@functools.cache
+def _failure() -> str | None:
+    """Why kernels do not run: no C compiler for Triton, too old a card."""
+    try:
+        acon(torch.zeros(1, 1, device='cuda'), 1., 0., 1.)
+    except Exception as error:
+        return f'a first kernel failed ({error})'
     return None
 
 
@@ -80,7 +95,7 @@ def _backward(dy: Tensor, x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor,
     from . import triton_kernels
     launch = _Launch(x, (p1, p2, beta, scale, shift), dim, _steps(x))
     rows = launch.rows
-    dx, dbeta = rows.new_empty(x), rows.new_dbeta(x)
+    dx, dbeta = rows.new_empty(x), _new_dbeta(x, rows)
     sums = x.new_empty(launch.sums, dtype=torch.float32)
     with torch.cuda.device_of(x):
         triton_kernels.backward[launch.grid](
@@ -100,7 +115,14 @@ def _(dy, x, p1, p2, beta, scale, shift, dim):
     rows = Rows(x, Betas.of(beta, x), dim)
     sums = x.new_empty((_planes(scale), rows.samples, rows.channels),
                        dtype=torch.float32)
-    return rows.new_empty(x), sums, rows.new_dbeta(x)
+    return rows.new_empty(x), sums, _new_dbeta(x, rows)
+
+
+def _new_dbeta(x: Tensor, rows: Rows) -> Tensor:
+    """For the gradient of a beta per element; else empty."""
+    if rows.betas != Betas.PER_ELEMENT:
+        return x.new_empty(0, dtype=torch.float32)
+    return rows.new_empty(x, torch.float32)
 
 
 def _keep(ctx, inputs, output):
@@ -111,14 +133,17 @@ def _keep(ctx, inputs, output):
 def _differentiate(ctx, dy):
     x, *parameters = ctx.saved_tensors
     needs = ctx.needs_input_grad[:6]
-    # grad mode is on when the gradients will be differentiated again
-    if torch.is_grad_enabled():
+    if is_by_formula(dy):
         grads = formula_backward(dy, x, parameters, ctx.dim, needs)
         return (*grads, None)
     dx, sums, dbeta = _backward(dy, x, *parameters, ctx.dim)
     # the sums cost nothing beside dx, so all are made and some dropped
-    rows = Rows(x, Betas.of(parameters[2], x), ctx.dim)
-    grads = [dx, *rows.totals(sums.unsqueeze(2), dbeta), None, None]
+    grads = [dx, *sums.sum(1).unbind(), None, None]
+    betas = Betas.of(parameters[2], x)
+    if betas == Betas.PER_SAMPLE:
+        grads[3] = sums[2]
+    elif betas == Betas.PER_ELEMENT:
+        grads[3] = dbeta
     return (*(g if need else None for g, need in zip(grads, needs)), None)
 
 
@@ -131,9 +156,13 @@ def _planes(scale: Tensor | None) -> int:
 
 
 def _steps(x: Tensor) -> int:
-    """Tiles of a program of the backward pass; the shape alone decides."""
+    """Tiles of a program of the backward pass; the shape alone decides.
+
+    A power of two, since each number is another kernel to compile.
+    """
     least, most = STEPS
-    return min(most, max(least, x.numel() // (TILE * PROGRAMS)))
+    steps = min(most, max(least, x.numel() // (TILE * PROGRAMS)))
+    return 1 << (steps.bit_length() - 1)
 
 
 class _Launch:
@@ -155,7 +184,8 @@ class _Launch:
             self.grid = (rows.samples * parts, -(-rows.n // block_n))
             segments = 1
         else:
-            self.steps = min(steps, -(-rows.n // block_n))
+            tiles = -(-rows.n // block_n)
+            self.steps = min(steps, 1 << (tiles - 1).bit_length())
             parts = rows.share // rows.channels
             segments = -(-rows.n // (block_n * self.steps))
             self.grid = (-(-rows.rows // block_r), segments)

@@ -107,20 +107,24 @@ def _build_act(seat: Seat, act_cfg: dict, name: str,
     try:
         new = build_activation_layer(cfg)
     except KeyError as error:
+        name = str(cfg['type']).rpartition('.')[2]
         near = difflib.get_close_matches(
-            cfg['type'], ROOT_MODELS.module_dict, n=1, cutoff=0.)
+            name, ROOT_MODELS.module_dict, n=1, cutoff=0.)
         raise KeyError(f"act_cfg type {cfg['type']!r} is not a registered "
                        f'activation: did you mean {near[0]!r}?') from error
     if not isinstance(new, AconBase):
         return new
     if 'init' not in act_cfg:
         new.init = 'match'
-    new.start = start_of(seat.old) or new.start
     if new.num_channels is None and features is None:
         raise ValueError(
             f'The width of {name}.{seat.path} ({type(seat.old).__name__}) '
             'cannot be known: leave it out of placement.')
-    new.bind(new.num_channels or features.width)
+    if new.num_channels is None:
+        new.start = start_of(seat.old) or new.start
+        new.bind(features.width)
+    else:
+        new.start_like(start_of(seat.old) or new.start)
     if features is not None and 'channel_dim' not in act_cfg:
         new.channel_dim = features.channel_dim
     return new
