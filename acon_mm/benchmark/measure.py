@@ -72,10 +72,15 @@ def clock(function: Callable[[], Any], device: str) -> tuple[Any, float]:
 
 
 def saved_bytes(function: Callable[[], Any]) -> int:
-    """Bytes that a forward pass keeps for backward, each memory once."""
+    """Bytes that a forward pass keeps for backward, each memory once.
+
+    Parameters are there anyway.
+    """
     kept = {}
 
     def count(tensor: Tensor) -> Tensor:
+        if isinstance(tensor, torch.nn.Parameter):
+            return tensor
         storage = tensor.untyped_storage()
         kept[storage.data_ptr()] = storage.nbytes()
         return tensor
