@@ -27,7 +27,8 @@ help:
 	@echo '                (TASK=retinanet|pspnet|mask_rcnn, DEMO=full)'
 	@echo 'make test       run the tests; make gpu-check: those of the GPU'
 	@echo 'make lint       check the style'
-	@echo 'make clean      remove what these made: .venv, data, work_dirs'
+	@echo 'make clean      remove what these made: .venv, the drawn images and'
+	@echo '                the demo'"'"'s results; your data and trainings stay'
 	@echo 'PYTHON=python3.11 chooses the Python; its torch, if any, is kept'
 
 demo: $(PACKAGE)
@@ -43,8 +44,9 @@ lint: $(ENVIRONMENT)
 	@$(IN_VENV) ruff check .
 
 clean:
-	rm -rf $(VENV) data work_dirs build dist *.egg-info \
-		.pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) data/shapes_coco data/shapes_cityscapes work_dirs/demo \
+		build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rmdir data work_dirs 2>/dev/null || true
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # A wheel, not an editable install: mim looks for acon_mm/.mim in it.
@@ -56,4 +58,18 @@ $(PACKAGE): $(ENVIRONMENT) $(SOURCES)
 
 $(ENVIRONMENT): $(wildcard requirements/*)
 	@bash requirements/install.sh '$(PYTHON)' $(VENV) $(JOBS)
-	@touch $@
+	@echo '$(PYTHON)' >$@
+
+# A PYTHON that is asked for must be the one that .venv was made with.
+ifneq ($(origin PYTHON),file)
+MADE_WITH := $(shell cat $(ENVIRONMENT) 2>/dev/null)
+ifneq ($(MADE_WITH),)
+ifneq ($(MADE_WITH),$(PYTHON))
+$(ENVIRONMENT): refuse-python
+.PHONY: refuse-python
+refuse-python:
+	@echo '$(VENV) was made with $(MADE_WITH), not with PYTHON=$(PYTHON):' \
+		'run make clean first to make it anew.' >&2; exit 2
+endif
+endif
+endif

@@ -9,13 +9,17 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
+# of no use outside the repository
+REPOSITORY_TOOLS = ('demo.py', 'gpu_check.sh', 'check_stock_configs.py',
+                    'stock_models')
+
 
 class BuildWithMim(build_py):
     """Add the folder ``acon_mm/.mim`` to what a wheel holds."""
 
     def run(self):
         # a module that was deleted since the last build must not come back
-        shutil.rmtree(self.build_lib, ignore_errors=True)
+        shutil.rmtree(Path(self.build_lib, 'acon_mm'), ignore_errors=True)
         super().run()
         if self.editable_mode:
             return
@@ -26,7 +30,8 @@ class BuildWithMim(build_py):
             shutil.copytree(
                 folder,
                 mim / folder,
-                ignore=shutil.ignore_patterns('__pycache__'))
+                ignore=shutil.ignore_patterns(
+                    '__pycache__', *REPOSITORY_TOOLS))
 
 
 setup(cmdclass=dict(build_py=BuildWithMim))

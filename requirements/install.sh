@@ -15,9 +15,9 @@ install() {
 }
 
 "$1" -c 'import sys
-if sys.version_info[:2] not in ((3, 11), (3, 12)):
+if sys.version_info[:2] != (3, 11):
     sys.exit(f"Python {sys.version.split()[0]} does not fit the pinned "
-             "versions: choose 3.11 or 3.12, as in make PYTHON=python3.11")'
+             "versions: choose 3.11, as in make PYTHON=python3.11")'
 
 if ! python -m pip --version >/dev/null 2>&1; then
     say "Making $venv with $("$1" --version)"
@@ -42,6 +42,16 @@ else
     install -r requirements/torch.txt
 fi
 
+python -c 'import torch
+from importlib.util import find_spec
+from torch.utils.cpp_extension import CUDA_HOME
+if (torch.cuda.is_available() and CUDA_HOME is None
+        and not find_spec("mmcv")):
+    raise SystemExit("MMCV is compiled for the GPU that PyTorch sees, and "
+                     "there is no nvcc: install the CUDA toolkit of torch "
+                     f"{torch.version.cuda}, or put CUDA_VISIBLE_DEVICES=-1 "
+                     "in front of make to do without the GPU")'
+
 say 'Installing MMCV. The first time it is compiled, which takes about 12' \
     'minutes on two cores; pip keeps the result'
 install --no-deps "$mmcv"
@@ -51,11 +61,20 @@ if ! python -c 'import cv2' 2>/dev/null; then
     install --no-deps --force-reinstall \
         "$(sed -n 's/^opencv-python==/opencv-python-headless==/p' "$pinned")"
 fi
+# ImageNet weights (torchvision://resnet50) and MMPretrain need torchvision.
+# MMEngine imports any that it sees, so one that cannot be imported beside
+# this PyTorch (a CPU build has none) stays in a folder off the path.
 if ! python -c 'import torchvision' 2>/dev/null; then
-    # in a folder of its own, which only the tests of MMPretrain look into:
-    # MMEngine imports any torchvision it sees, and there is no CPU build
     install --no-deps --upgrade --target "$venv/torchvision" \
         "$(grep '^torchvision==' requirements/torchvision.txt)"
+    if PYTHONPATH=$venv/torchvision python -c 'import torchvision' \
+        2>/dev/null; then
+        (cd "$venv" && echo "$PWD/torchvision") \
+            >"$(dirname "$kept")/torchvision.pth"
+    else
+        say 'torchvision does not fit this PyTorch, so ImageNet weights' \
+            'cannot be fetched by name (torchvision://resnet50)'
+    fi
 fi
 if ! python -c 'import torch, mmcv._ext' 2>/dev/null; then
     say 'That MMCV was compiled for another PyTorch: compiling it again'

@@ -83,6 +83,8 @@ def test_foreign_content_is_refused(foreign, message):
 def test_a_head_is_kept_only_if_there_is_one(checkpoint):
     kept = convert(checkpoint, keep_head=True)
     assert kept.head == 'kept'
+    assert kept.data_preprocessor['to_rgb'] is False
+    assert 'bgr_to_rgb' not in kept.data_preprocessor
     assert torch.equal(kept.state_dict['head.fc.weight'],
                        checkpoint['classifier.0.weight'])
     assert all(

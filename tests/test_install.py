@@ -13,7 +13,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ('acon_mm', 'configs', 'tools')
+# the others work on the repository itself
+USER_TOOLS = ('benchmark', 'complexity', 'convert_checkpoint', 'make_shapes',
+              'stock_tool', 'test', 'train')
 PINS = [
     Requirement(line) for name in ('constraints', 'torch')
     for line in (ROOT / f'requirements/{name}.txt').read_text().splitlines()
@@ -81,10 +83,14 @@ def test_wheel_holds_the_package_and_what_mim_looks_for(tree, tmp_path):
     leftover.parent.mkdir(parents=True)
     leftover.touch()
     held = build_wheel(tree, tmp_path)
+    tools = {
+        path for path in sources('tools') if path.startswith(
+            tuple(f'tools/{name}.py' for name in USER_TOOLS))
+    }
+    assert len(tools) == len(USER_TOOLS)
     assert held == sources('acon_mm') | {
         f'acon_mm/.mim/{path}'
-        for path in sources('configs') | sources('tools')
-        | {'model-index.yml'}
+        for path in sources('configs') | tools | {'model-index.yml'}
     }
     # a source archive lacks nothing that a wheel needs
     run('setup.py', 'sdist', '--dist-dir', tmp_path, cwd=tree)
@@ -144,8 +150,33 @@ def test_train_says_that_a_config_has_no_scope(tmp_path):
     config = tmp_path / 'config.py'
     config.write_text('model = dict()\n')
     process = train(config)
-    assert process.returncode == 2
+    assert process.returncode == 1
     assert f'{config} has no default_scope: set it' in process.stderr
+
+
+def test_train_finds_the_config_behind_an_option(tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text("default_scope = 'mmdet'\n")
+    process = train('--work-dir', tmp_path, config, '--no-such-option')
+    assert 'unrecognized arguments: --no-such-option' in process.stderr
+
+
+@pytest.mark.parametrize('text, words', [
+    ("default_scope = 'mmnothing'\n", 'which is not installed: pip install'),
+    (None, 'config.py is no file: give the path of a config')])
+def test_train_explains_what_it_cannot_run(tmp_path, text, words):
+    config = tmp_path / 'config.py'
+    if text is not None:
+        config.write_text(text)
+    process = train(config)
+    assert process.returncode == 1
+    assert process.stderr.count('\n') == 1 and words in process.stderr
+
+
+def test_train_without_a_config():
+    process = train('--launcher', 'none')
+    assert process.returncode == 1
+    assert 'train.py of acon_mm needs a config' in process.stderr
 
 
 def test_pinned_versions_fit_the_declared_ranges():

@@ -2,6 +2,8 @@
 import hashlib
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +12,7 @@ from pycocotools.coco import COCO
 
 from acon_mm import shapes
 
+TOOL = Path(__file__).parents[1] / 'tools/make_shapes.py'
 DIGEST = '95ef85667153febaffb517347beb8bb2' \
          'd8da860d9d42fb74df2ceb22b0bf4021'
 
@@ -195,9 +198,19 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_image_that_cannot_be_written_is_no_data_set(
+        tmp_path, monkeypatch):
+    monkeypatch.setattr(shapes.folders.cv2, 'imwrite', lambda *_: False)
+    monkeypatch.setattr(shapes.folders, 'ProcessPoolExecutor',
+                        lambda _: ThreadPoolExecutor())
+    with pytest.raises(OSError, match='png could not be written'):
+        shapes.write_dataset(tmp_path / 'new', 'coco', dict(train=1, val=1))
+    assert not list(tmp_path.iterdir())
+
+
 def make_shapes(*arguments):
     return subprocess.run(
-        [sys.executable, 'tools/make_shapes.py', *map(str, arguments)],
+        [sys.executable, str(TOOL), *map(str, arguments)],
         capture_output=True,
         text=True)
 

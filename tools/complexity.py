@@ -16,10 +16,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    networks = [n for n in paper_networks() if parse_args().filter in n.name]
+    wanted = parse_args().filter
+    networks = [n for n in paper_networks()
+                if wanted.lower() in n.name.lower()]
     if not networks:
         known = ', '.join(n.name for n in paper_networks())
-        raise SystemExit(f'no network has this in its name: try {known}.')
+        raise SystemExit(f'--filter {wanted} fits no network: try {known}.')
     MMLogger.get_current_instance().setLevel('WARNING')
     table = Table(
         title='224 x 224, 1000 classes, figures in millions; FLOPs of '

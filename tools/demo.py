@@ -4,6 +4,7 @@ The environment chooses: TASK, a comma-separated list of retinanet, pspnet and
 mask_rcnn (default: retinanet,pspnet); DEMO=full trains with ReLU as well.
 """
 import os
+import signal
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +31,7 @@ Next, the same models with ReLU beside them, or Mask R-CNN:
   make demo DEMO=full
   make demo TASK=mask_rcnn
 or your own data, any stock config, one override:
+  source .venv/bin/activate
   mim train mmdet retinanet_r50_fpn_1x_coco.py \\
       --cfg-options model.backbone.type=acon_mm.ResNet"""
 
@@ -54,13 +56,15 @@ def chosen_activations():
 
 
 def draw_missing_data(tasks):
-    for layout in sorted({TASKS[task][2] for task in tasks}):
-        root = DATA / f'shapes_{layout}'
+    layouts = sorted({TASKS[task][2] for task in tasks})
+    roots = {layout: DATA / f'shapes_{layout}' for layout in layouts}
+    for root in roots.values():
+        if root.exists() and shapes.read_settings(root) != shapes.DEFAULTS:
+            sys.exit(f'{root} was not drawn as the demo needs it; move it '
+                     'away, and the demo draws it anew')
+    for layout, root in roots.items():
         if not root.exists():
             shapes.write_dataset(root, layout)
-        elif shapes.read_settings(root) != shapes.DEFAULTS:
-            sys.exit(f'{root} was not drawn as the demo needs it; move it '
-                     'away, or run tools/make_shapes.py --overwrite')
 
 
 def make_runs(tasks, activations, directory):
@@ -75,6 +79,11 @@ def make_runs(tasks, activations, directory):
                 config=config,
                 required=required if suffix else {},
                 work_dir=directory / config.stem)
+
+
+def stop(signum, frame):
+    """End as by an exception, which also ends the training."""
+    sys.exit(f'stopped by {signal.Signals(signum).name}')
 
 
 def main():
@@ -102,4 +111,6 @@ def main():
 
 
 if __name__ == '__main__':
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
     sys.exit(main())

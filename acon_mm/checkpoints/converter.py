@@ -24,8 +24,9 @@ class Conversion:
             it with ``strict=True``. With the head kept it is an mmpretrain
             classifier's: ``backbone.*`` and ``head.fc.*``.
         backbone (dict): Config of the backbone, under mmdet's scope.
-        data_preprocessor (dict): Keys that an mmdet or mmseg
-            ``data_preprocessor`` must have: BGR in 0..255 as it is.
+        data_preprocessor (dict): Keys that a ``data_preprocessor`` of
+            mmdet or mmseg must have, with the head kept one of mmpretrain:
+            BGR in 0..255 as it is.
         folded (int): Convolution biases folded into norms.
         flattened (int): (1, C, 1, 1) parameters made (C,).
         head (str): 'kept', 'dropped' or 'absent'.
@@ -68,8 +69,10 @@ def convert(state_dict: Mapping, keep_head: bool = False) -> Conversion:
         for key, value in head.items():
             converted[f'head.fc{key[len(released.head):]}'] = value
     state = 'absent' if not head else 'kept' if keep_head else 'dropped'
-    preprocessor = dict(
-        mean=[0., 0., 0.], std=[1., 1., 1.], bgr_to_rgb=False)
+    # mmpretrain has a name of its own for the order of the channels
+    order = 'to_rgb' if keep_head else 'bgr_to_rgb'
+    preprocessor = {
+        'mean': [0., 0., 0.], 'std': [1., 1., 1.], order: False}
     return Conversion(released.name, converted, released.backbone,
                       preprocessor, folded, flattened, state)
 

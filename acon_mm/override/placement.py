@@ -48,7 +48,7 @@ class Placement:
         if not chosen:
             found = ', '.join(seat.path for seat in seats[:3])
             way_out = (f'its activations are at {found}'
-                       f'{", ..." if len(seats) > 3 else ""}' if found else
+                       f'{" and more" if len(seats) > 3 else ""}' if found else
                        'it has none; give it act_cfg=dict(type='
                        "'acon_mm.AconC') if it takes act_cfg")
             raise ValueError(f'placement={self.rule!r} matches no pointwise '

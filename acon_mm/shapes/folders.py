@@ -42,6 +42,7 @@ def write_dataset(root,
     Raises:
         ValueError: If a setting is out of range.
         FileExistsError: If ``root`` exists and may not be replaced.
+        OSError: If an image cannot be written.
     """
     root = Path(root)
     check_settings(layout, counts, size, seed)
@@ -114,7 +115,7 @@ def _image_folders(root, layout, split):
 def _write_coco(root, split, size, seed, index):
     image, instances, labels = draw(seed, split, index, size)
     folder, = _image_folders(root, 'coco', split)
-    cv2.imwrite(str(folder / f'{index:012d}.png'), image)
+    _write_image(folder / f'{index:012d}.png', image)
     annotations = []
     for number, label in enumerate(labels, 1):
         mask = instances == number
@@ -155,5 +156,11 @@ def _write_cityscapes(root, split, size, seed, index):
     ids = train_ids(instances, labels)
     name = f'shapes_000000_{index:06d}'
     images, truth = _image_folders(root, 'cityscapes', split)
-    cv2.imwrite(str(images / f'{name}_leftImg8bit.png'), image)
-    cv2.imwrite(str(truth / f'{name}_gtFine_labelTrainIds.png'), ids)
+    _write_image(images / f'{name}_leftImg8bit.png', image)
+    _write_image(truth / f'{name}_gtFine_labelTrainIds.png', ids)
+
+
+def _write_image(path, pixels):
+    # a full disk is no exception to OpenCV
+    if not cv2.imwrite(str(path), pixels):
+        raise OSError(f'{path} could not be written; is the disk full?')
