@@ -4,6 +4,7 @@ Every member is the smooth maximum of two linear functions of its input,
 Eq. 2-5 of "Activate or Not: Learning Customized Activation" (CVPR 2021,
 https://arxiv.org/abs/2009.04759); :func:`acon_mm.functional.acon` computes it.
 """
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 
 from acon_mm import functional
 from acon_mm.registry import MODELS
+
+# the module of the functions that `init_cfg` runs
+INITIALIZERS = 'mmengine.model.weight_init'
 
 
 class Start(NamedTuple):
@@ -74,7 +78,8 @@ class AconBase(nn.Module):
         if self.num_channels not in (None, num_channels):
             raise ValueError(
                 f'{name} of {self.num_channels} channels cannot serve a layer '
-                f'of {num_channels}: build one activation for each layer.')
+                f'of {num_channels}: leave num_channels out, or build one '
+                'activation for each layer.')
         if self.num_channels is None:
             self.num_channels = num_channels
             self.build_parameters(num_channels)
@@ -87,6 +92,17 @@ class AconBase(nn.Module):
     def init_weights(self) -> None:
         """Set the start; MMEngine calls it after the parent's own."""
         raise NotImplementedError
+
+    def apply(self, fn: Callable[[nn.Module], None]) -> 'AconBase':
+        """As :meth:`torch.nn.Module.apply`, but keeps the start.
+
+        MMEngine's initializers (``init_cfg`` of a parent) go to every
+        convolution and norm below it, the beta net's as well.
+        """
+        super().apply(fn)
+        if fn.__module__ == INITIALIZERS and self.num_channels is not None:
+            self.init_weights()
+        return self
 
     def start_like(self, start: Start) -> None:
         """Begin as the activation that ``start`` describes."""

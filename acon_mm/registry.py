@@ -5,6 +5,7 @@ that the scope owns (activations, backbones) is returned as it is. Any other
 ``X`` is a stock OpenMMLab module: it is looked up in the default scope and
 comes back as a builder that swaps the activations of what it builds.
 """
+import contextlib
 import difflib
 import inspect
 from collections.abc import Callable
@@ -36,7 +37,7 @@ class OverrideRegistry(Registry):
             ``placement`` beside the stock module's own arguments.
 
         Raises:
-            KeyError: No such name; the message has the nearest match.
+            KeyError: No such name or scope; the message has the nearest.
             ImportError: The package of the scope is not installed.
         """
         self.import_from_location()
@@ -102,16 +103,35 @@ def override_builder(stock: Callable, name: str) -> Callable:
     return build
 
 
-def _is_stocks_own(stock: Callable, act_cfg: dict) -> bool:
+def _is_stocks_own(stock: Callable, act_cfg: Any) -> bool:
     """Whether ``act_cfg`` says what the stock module had, e.g. Swish.
 
     A base config may hold the stock module's own ``act_cfg``; one override
     of ``type`` must not turn it into the activation that replaces itself.
     """
-    name = act_cfg.get('type')
+    name = act_cfg.get('type') if isinstance(act_cfg, dict) else None
     acon = (not isinstance(name, str) or name.startswith(f'{SCOPE}.')
             or name in MODELS.module_dict)
-    return not acon and 'act_cfg' in inspect.signature(stock).parameters
+    return not acon and _is_registered(name) and _takes_act_cfg(stock)
+
+
+def _is_registered(name: str) -> bool:
+    with ROOT_MODELS.switch_scope_and_registry(None) as registry:
+        return registry.get(name) is not None
+
+
+def _takes_act_cfg(stock: Callable) -> bool:
+    """Whether ``act_cfg`` is an argument, of a base class perhaps."""
+    bases = inspect.getmro(stock) if inspect.isclass(stock) else [stock]
+    for base in bases:
+        if inspect.isclass(base) and '__init__' not in vars(base):
+            continue
+        parameters = inspect.signature(base).parameters
+        if 'act_cfg' in parameters:
+            return True
+        if all(p.kind != p.VAR_KEYWORD for p in parameters.values()):
+            return False
+    return False
 
 
 def _default_scope() -> str | None:
@@ -122,11 +142,17 @@ def _default_scope() -> str | None:
 
 def _scope_registry(scope: str) -> Registry:
     if scope not in ROOT_MODELS.children:
-        if find_spec(scope) is None:
-            package = MODULE2PACKAGE.get(scope, scope)
-            raise ImportError(f"type='{SCOPE}.{scope}.*' needs {scope}, which "
-                              f'is not installed: pip install {package}.')
-        import_module(f'{scope}.registry')
+        if scope in MODULE2PACKAGE and find_spec(scope) is None:
+            raise ImportError(
+                f"type='{SCOPE}.{scope}.*' needs {scope}, which is not "
+                f'installed: pip install {MODULE2PACKAGE[scope]}.')
+        with contextlib.suppress(ModuleNotFoundError):
+            import_module(f'{scope}.registry')
+    if scope not in ROOT_MODELS.children:
+        known = [*MODULE2PACKAGE, *ROOT_MODELS.children]
+        nearest = difflib.get_close_matches(scope, known, n=1, cutoff=0.)
+        raise KeyError(f"'{scope}' in type='{SCOPE}.{scope}.*' is no package "
+                       f'with a model registry: did you mean {nearest[0]}?')
     return ROOT_MODELS.children[scope]
 
 

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from acon_mm import swap_activations
 from acon_mm.activations import AconBase, Start
 from acon_mm.override.kinds import start_of
+from acon_mm.override.per_width import ActPerWidth
 
 ACON_C = dict(type='AconC')
 HRNET = dict(
@@ -161,22 +162,45 @@ def test_fusing_norms_changes_nothing(act):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
-def test_the_probe_leaves_no_trace():
+def test_the_override_leaves_no_trace_but_the_activations():
     model = MODELS.build(dict(type='mmdet.HRNet', extra=HRNET))
-    model.train()
+    model.train()  # norm_eval
     model.stage2.eval()
-    modes = [m.training for m in model.modules()]
+    model.bn1.train()
+    modes = {n: m.training for n, m in model.named_modules()}
     state = {k: v.clone() for k, v in model.state_dict().items()}
     torch.manual_seed(1)
     expected = torch.rand(1)
     torch.manual_seed(1)
-    swap_activations(model, dict(ACON_C, init='match'), ['stage?.0.relu'])
+    swap_activations(model, dict(ACON_C, init='match'), [
+        'stage?.0.relu', 'layer1.*.act?', 'stage2.*.act?'])
     assert torch.rand(1) == expected
-    stock = [m.training for n, m in model.named_modules()
-             if '.acts' not in n]
-    assert len(stock) == len(modes)
+    for name, module in model.named_modules():
+        if name in modes and not isinstance(module, ActPerWidth):
+            assert module.training == modes[name], name
     for name, tensor in state.items():
         assert torch.equal(model.state_dict()[name], tensor), name
+
+
+def test_norms_inside_activations_follow_norm_eval():
+    model = MODELS.build(dict(type='mmdet.ResNet', depth=18))
+    model.train()
+    model.layer2.eval()
+    swap_activations(model)
+    assert not model.layer1[0].act1.bn1.training
+    assert model.layer1[0].act1.training
+    assert not model.layer2[0].act1.training
+
+
+def test_a_second_override_finds_nothing_more_in_any_model():
+    model = hrnet()
+    report = swap_activations(model, ACON_C, 'all')
+    assert {entry.reason for entry in report.left} == {'already there'}
+    assert {entry.path for entry in report.left} >= {'stage4.0.relu'}
+    assert not any('.acts.' in entry.path for entry in report.left)
+    assert str(report).startswith('HRNet: nothing swapped; left ')
+    block = model.layer1[0]
+    assert swap_activations(block, ACON_C, 'all').model == 'Bottleneck'
 
 
 def test_widths_in_the_source_need_no_forward_pass():

@@ -2,6 +2,8 @@
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+import torch.nn as nn
+
 from acon_mm.override.seats import Seat
 
 # what models call their backbone; `image_encoder` is SAN's
@@ -23,47 +25,55 @@ class Placement:
     def __init__(self, rule: str | Sequence[str]) -> None:
         if isinstance(rule, str) and any(c in rule for c in '.*?['):
             rule = [rule]
-        if (isinstance(rule, str) and rule not in ('paper', 'all')) or (
-                not rule) or any(not isinstance(p, str) for p in rule):
+        known = rule in ('paper', 'all') if isinstance(rule, str) else (
+            isinstance(rule, Sequence) and len(rule) > 0
+            and all(isinstance(pattern, str) for pattern in rule))
+        if not known:
             raise ValueError(
                 f"placement={rule!r} is unknown: choose 'paper', 'all' or a "
                 "list of module paths such as ['layer4.*'].")
         self.rule = rule
 
-    def select(self, seats: list[Seat], name: str) -> list[Seat]:
-        """Seats that the rule takes.
+    def select(self, seats: list[Seat], model: nn.Module,
+               name: str) -> list[Seat]:
+        """Seats of ``model`` that the rule takes.
 
         Raises:
-            ValueError: None does.
+            ValueError: The rule, or one of its patterns, takes none.
         """
         if self.rule == 'all':
-            chosen = seats
-        elif self.rule == 'paper':
-            chosen = _paper(seats)
-        else:
-            chosen = [
-                seat for seat in seats
-                if any(fnmatchcase(seat.path, p) for p in self.rule)
-            ]
-        if not chosen:
-            found = ', '.join(seat.path for seat in seats[:3])
-            way_out = (f'its activations are at {found}'
-                       f'{" and more" if len(seats) > 3 else ""}' if found else
-                       'it has none; give it act_cfg=dict(type='
-                       "'acon_mm.AconC') if it takes act_cfg")
-            raise ValueError(f'placement={self.rule!r} matches no pointwise '
-                             f'activation of {name}: {way_out}.')
+            return _require(seats, self.rule, seats, name)
+        if self.rule == 'paper':
+            return _require(_paper(seats, model), self.rule, seats, name)
+        taken = [_require([s for s in seats if fnmatchcase(s.path, pattern)],
+                          pattern, seats, name) for pattern in self.rule]
+        return [seat for seat in seats
+                if any(seat is one for some in taken for one in some)]
+
+
+def _require(chosen: list[Seat], rule: str, seats: list[Seat],
+             name: str) -> list[Seat]:
+    if chosen:
         return chosen
+    found = ', '.join(seat.path for seat in seats[:3])
+    way_out = (f'its activations are at {found}'
+               f'{" and more" if len(seats) > 3 else ""}' if found else
+               'it has none; give it act_cfg=dict(type='
+               "'acon_mm.AconC') if it takes act_cfg")
+    raise ValueError(f'placement={rule!r} matches no pointwise '
+                     f'activation of {name}: {way_out}.')
 
 
-def _paper(seats: list[Seat]) -> list[Seat]:
+def _paper(seats: list[Seat], model: nn.Module) -> list[Seat]:
     """The backbone's: after the 3x3 convolutions of its residual blocks.
 
     The paper replaces in a Bottleneck the activation after the 3x3
     convolution alone, in a BasicBlock both (Sec. 4.1); a backbone without
     residual blocks gives all.
     """
-    seats = [s for s in seats
-             if BACKBONES & set(s.path.split('.')[:-1])] or seats
+    if any(BACKBONES & set(path.split('.'))
+           for path, _ in model.named_modules()):
+        seats = [s for s in seats
+                 if BACKBONES & set(s.path.split('.')[:-1])]
     blocks = [seat for seat in seats if seat.in_residual_block]
     return [s for s in blocks if s.follows_spatial_conv] or seats

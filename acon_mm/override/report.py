@@ -55,8 +55,9 @@ class SwapReport:
 
     def __str__(self) -> str:
         kinds = Counter(f'{s.old} -> {s.new}' for s in self.swapped)
-        text = f'{self.model}: ' + ', '.join(
+        text = f'{self.model}: ' + (', '.join(
             f'{count} x {kind}' for kind, count in kinds.items())
+            or 'nothing swapped')
         reasons = Counter(f'{entry.old} ({entry.reason})'
                           for entry in self.left)
         if reasons:

@@ -128,8 +128,11 @@ def _seats_of_calls(path: str, owner: nn.Module, attr: str,
 
 def _holders(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
     """Path, module and attribute of each activation."""
+    inside = {id(part) for module in model.modules()
+              if isinstance(module, (AconBase, ActPerWidth))
+              for part in module.modules()}
     for path, module in model.named_modules():
-        if isinstance(module, (AconBase, ActPerWidth)):
+        if id(module) in inside:
             continue
         seated = seated_names(type(module))
         for name, child in module._modules.items():

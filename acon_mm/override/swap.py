@@ -13,11 +13,11 @@ from acon_mm.override.per_width import ActPerWidth
 from acon_mm.override.placement import Placement
 from acon_mm.override.probe import probe_features
 from acon_mm.override.report import SwapReport
-from acon_mm.override.seated import seat_calls
+from acon_mm.override.seated import seat_calls, stock_class
 from acon_mm.override.seats import Seat, find_seats, idle_activations
 from acon_mm.width import Features
 
-DEFAULT_ACT_CFG = dict(type='acon_mm.MetaAconC')
+DEFAULT_TYPE = 'acon_mm.MetaAconC'
 
 
 def swap_activations(model: nn.Module,
@@ -26,29 +26,34 @@ def swap_activations(model: nn.Module,
                      name: str | None = None) -> SwapReport:
     """Replace pointwise activations of ``model``, in place.
 
+    Where the source does not tell the width of a chosen activation, the
+    backbone runs once on an empty image.
+
     Args:
         model (nn.Module): A built model or a part of one, in any state of
             training, on any device.
-        act_cfg (dict, optional): The new activation, any that MMCV builds.
-            ACON starts as what it replaces unless it says ``init='paper'``.
-            Defaults to ``dict(type='acon_mm.MetaAconC')``.
+        act_cfg (dict, optional): The new activation, any that MMCV builds;
+            the type is 'acon_mm.MetaAconC' unless it says another. ACON
+            starts as what it replaces unless it says ``init='paper'``.
         placement (str or sequence of str): 'paper' (the backbone only: in a
             residual block the activations after a spatial convolution; in a
             backbone without such blocks all), 'all', or patterns of module
-            paths, as in :mod:`fnmatch`.
+            paths, as in :mod:`fnmatch`, each of which must match.
         name (str, optional): Model's name in the log. Defaults to its class.
 
     Returns:
         SwapReport: What was replaced by what, and what was left and why.
 
     Raises:
-        ValueError: Nothing matches, or a width cannot be known.
+        TypeError: ``act_cfg`` is no dict, or no activation's.
+        ValueError: A placement or a pattern of it matches nothing, a width
+            cannot be known or is not the given ``num_channels``.
         KeyError: Unknown activation.
     """
-    act_cfg = dict(act_cfg or DEFAULT_ACT_CFG)
-    name = name or type(model).__name__
+    act_cfg = _complete(act_cfg)
+    name = name or stock_class(type(model)).__name__
     seats = list(find_seats(model))
-    chosen = Placement(placement).select(seats, name)
+    chosen = Placement(placement).select(seats, model, name)
     probe_features(model, [
         seat for seat in chosen if not seat.features and not _placed(seat)])
     report = SwapReport(name, act_cfg['type'])
@@ -63,10 +68,32 @@ def swap_activations(model: nn.Module,
     for path in idle_activations(model):
         report.leave(path, model.get_submodule(path), 'never called')
     report.functional = functional_calls(model)
-    # frozen stages freeze in train(), so the new parameters freeze as well
-    model.train(model.training)
+    _freeze_new(model)
     report.log()
     return report
+
+
+def _complete(act_cfg: dict | None) -> dict:
+    """A config of the new activation that has a type."""
+    if not isinstance(act_cfg or {}, dict):
+        raise TypeError(f'act_cfg={act_cfg!r} must be a dict: write '
+                        f"act_cfg=dict(type='{DEFAULT_TYPE}').")
+    return dict(dict(type=DEFAULT_TYPE), **(act_cfg or {}))
+
+
+def _freeze_new(model: nn.Module) -> None:
+    """Frozen stages freeze in ``train()``, and ``norm_eval`` acts there.
+
+    The new modules follow; the old ones stay in the modes that they had.
+    """
+    new = {id(part) for module in model.modules()
+           if isinstance(module, (AconBase, ActPerWidth))
+           for part in module.modules()}
+    modes = [(module, module.training) for module in model.modules()]
+    model.train()
+    for module, training in modes:
+        module.training = training and (
+            module.training or id(module) not in new)
 
 
 def _placed(seat: Seat) -> bool:
@@ -104,14 +131,7 @@ def _build_act(seat: Seat, act_cfg: dict, name: str,
     cfg = dict(act_cfg)
     if cfg['type'] == 'PReLU' and features and features.channel_dim == 1:
         cfg.setdefault('num_parameters', features.width)  # a slope a channel
-    try:
-        new = build_activation_layer(cfg)
-    except KeyError as error:
-        name = str(cfg['type']).rpartition('.')[2]
-        near = difflib.get_close_matches(
-            name, ROOT_MODELS.module_dict, n=1, cutoff=0.)
-        raise KeyError(f"act_cfg type {cfg['type']!r} is not a registered "
-                       f'activation: did you mean {near[0]!r}?') from error
+    new = _build_layer(cfg)
     if not isinstance(new, AconBase):
         return new
     if 'init' not in act_cfg:
@@ -119,12 +139,28 @@ def _build_act(seat: Seat, act_cfg: dict, name: str,
     if new.num_channels is None and features is None:
         raise ValueError(
             f'The width of {name}.{seat.path} ({type(seat.old).__name__}) '
-            'cannot be known: leave it out of placement.')
-    if new.num_channels is None:
-        new.start = start_of(seat.old) or new.start
+            'cannot be known: leave it out of placement by naming the paths '
+            "to swap, such as ['layer4.*'].")
+    new.start = start_of(seat.old) or new.start
+    if features is not None:
         new.bind(features.width)
-    else:
-        new.start_like(start_of(seat.old) or new.start)
-    if features is not None and 'channel_dim' not in act_cfg:
-        new.channel_dim = features.channel_dim
+        if 'channel_dim' not in act_cfg:
+            new.channel_dim = features.channel_dim
+    new.init_weights()
     return new
+
+
+def _build_layer(cfg: dict) -> nn.Module:
+    """What MMCV builds of it."""
+    try:
+        return build_activation_layer(cfg)
+    except KeyError as error:
+        name = str(cfg['type']).rpartition('.')[2]
+        near = difflib.get_close_matches(
+            name, ROOT_MODELS.module_dict, n=1, cutoff=0.)
+        raise KeyError(f"act_cfg type {cfg['type']!r} is not a registered "
+                       f'activation: did you mean {near[0]!r}?') from error
+    except TypeError as error:  # BN wants num_features
+        raise TypeError(f'act_cfg={cfg} does not build an activation: '
+                        f"{error}; choose one such as '{DEFAULT_TYPE}'."
+                        ) from error
