@@ -111,6 +111,11 @@ class MetaAconC(AconBase):
         init_slopes(self)
         if self.given_scale is None:
             match = self.init == 'match'
+            if match and isinstance(self.start.beta, Tensor):
+                raise ValueError(
+                    'MetaAconC has one beta_scale for all channels and '
+                    'cannot start like a PReLU with slopes on both sides of '
+                    "1: use AconC or init='paper'.")
             self.beta_scale = 2. * self.start.beta if match else 1.
         if self.level != 'channel':
             return

@@ -208,7 +208,7 @@ def test_a_shared_object_gets_parameters_at_each_place(second):
     assert [(s.path, s.width) for s in report.swapped] == [
         ('a.1', 4), ('b.1', second)]
     assert [(e.path, e.reason) for e in report.left] == [
-        ('activate', 'never called')]
+        ('activate', 'no call in the source of Shared')]
     assert all_gradients(model, torch.randn(2, 3, 4, 4))
     # MMEngine refuses a parameter that it meets under two names
     build_optim_wrapper(model, dict(

@@ -1,4 +1,5 @@
 """The tool that puts the override on every stock model."""
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from acon_mm.override import swap_activations
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 sys.path.append(str(TOOLS))
 
+import check_stock_configs  # noqa: E402
 from stock_models import build, checks, compare  # noqa: E402
 from stock_models.configs import (  # noqa: E402
     StockModel,
@@ -22,7 +24,7 @@ from stock_models.configs import (  # noqa: E402
 )
 from stock_models.summary import write_summary  # noqa: E402
 from stock_models.table import (  # noqa: E402
-    append_row,
+    append_rows,
     cover,
     passed,
     read_rows,
@@ -45,8 +47,8 @@ def run(*args):
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path):
     table = tmp_path / 'table.csv'
-    append_row(table, row('b.py'))
-    append_row(table, row('a.py', all='KeyError: x, "y"'))
+    append_rows(table, [row('b.py', all='ValueError')])
+    append_rows(table, [row('b.py'), row('a.py', all='KeyError: x, "y"')])
     rows = read_rows(table)
     assert [r['config'] for r in rows] == ['b.py', 'a.py']
     assert [passed(r) for r in rows] == [True, False]
@@ -54,6 +56,22 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path):
     write_rows(table, rows)
     assert [r['config'] for r in read_rows(table)] == ['a.py', 'b.py']
     assert not list(tmp_path.glob('*.part'))
+
+
+def test_a_group_is_done_when_each_of_its_models_has_a_row(
+        tmp_path, monkeypatch):
+    table = tmp_path / 'table.csv'
+    append_rows(table, [row('a.py'), row('c.py')])
+    models = [StockModel('mmseg', [config], dict(type='M', num_classes=n))
+              for n, config in enumerate(['a.py', 'b.py'])]
+    models.append(StockModel('mmseg', ['c.py'], dict(type='N')))
+    monkeypatch.setattr(check_stock_configs, 'new_pool',
+                        lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(check_stock_configs, 'load_models', lambda _: models)
+    args = SimpleNamespace(table=table, jobs=1, sample=False, limit=None)
+    assert check_stock_configs.find_todo(args) == [models[:2]]
+    append_rows(table, [row('b.py')])
+    assert check_stock_configs.find_todo(args) == []
 
 
 def test_a_sample_has_each_type_in_few_small_models():
@@ -114,10 +132,41 @@ def toy(monkeypatch):
 
 def test_a_deviating_backbone_is_found(toy):
     stock, model = toy
-    assert float(compare.check_backbone(stock, model, None)) < 0.05
+    assert float(compare.check_backbone(stock, model)) < 0.05
     nn.init.zeros_(model.backbone[0].weight)
     with pytest.raises(AssertionError, match=r'\(2\) backbone deviates'):
-        compare.check_backbone(stock, model, None)
+        compare.check_backbone(stock, model)
+
+
+def test_a_deviation_that_is_no_number_is_found(toy):
+    stock, model = toy
+    with torch.no_grad():
+        model.backbone[2].p1.fill_(torch.nan)  # the default start alone
+    with pytest.raises(AssertionError, match=r'\(2\) .* by nan'):
+        compare.check_backbone(stock, model)
+    level = torch.randn(2, 3)
+    assert torch.tensor(compare._deviation(
+        [level, level * torch.nan], [level, level])).isnan()
+
+
+@pytest.mark.parametrize('value', [torch.inf, 0.])
+def test_a_stock_backbone_that_tells_nothing_is_by_the_weights(toy, value):
+    stock, model = toy
+    nn.init.constant_(stock.backbone[0].weight, value)
+    nn.init.zeros_(stock.backbone[0].bias)
+    with pytest.raises(FloatingPointError, match='the stock backbone ret'):
+        compare.check_backbone(stock, model)
+
+
+@pytest.mark.parametrize('takes', [[(64, 64)], [(64, 64), (128, 256)]])
+def test_images_are_no_squares_where_the_backbone_takes_others(takes):
+    class Sized(Toy):
+
+        def forward(self, x):
+            assert x.shape[2:] in takes
+            return self.backbone(x)
+
+    assert compare._first_run(Sized())[1] == takes[-1]
 
 
 def test_new_parameters_without_a_gradient_are_found(toy, monkeypatch):
@@ -193,7 +242,7 @@ def test_a_relu6_backbone_is_compared_with_relu6_itself():
         toy.backbone[2] = nn.ReLU6()
     model.load_state_dict(stock.state_dict())
     swap_activations(model)
-    assert float(compare.check_backbone(stock, model, None)) > 0.1
+    assert float(compare.check_backbone(stock, model)) > 0.1
 
 
 def test_a_lost_or_a_new_tensor_is_found(scope, monkeypatch):

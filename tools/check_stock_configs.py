@@ -31,7 +31,7 @@ from stock_models.checks import check_group, describe, prepare_process
 from stock_models.configs import StockModel, group_by_layers, load_models
 from stock_models.summary import write_summary
 from stock_models.table import (
-    append_row,
+    append_rows,
     cover,
     key,
     passed,
@@ -83,14 +83,13 @@ def check_all(args) -> None:
                         pool.submit(check_group, group, args.timeout)
                         for group in todo[start:start + batch]]):
                     rows = done.result()
-                    for row in rows:
-                        append_row(args.table, row)
+                    append_rows(args.table, rows)
                     progress.update(task, advance=len(rows),
                                     description=rows[0]['config'][:40])
 
 
 def find_todo(args) -> list[list[StockModel]]:
-    """Groups of models without a row."""
+    """Groups of which a model has no row."""
     with new_pool(args.jobs) as pool:
         groups = group_by_layers(load_models(pool))
     checked = {key(row) for row in read_rows(args.table)}
@@ -99,7 +98,8 @@ def find_todo(args) -> list[list[StockModel]]:
     # one model of each type first: most that can go wrong shows there
     order = sorted(zip(heads, groups), key=lambda pair: (
         key(pair[0]) not in first))
-    return [group for head, group in order if key(head) not in checked
+    return [group for head, group in order
+            if not checked.issuperset(key(describe(m)) for m in group)
             and (key(head) in first or not args.sample)][:args.limit]
 
 

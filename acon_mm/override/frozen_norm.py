@@ -6,25 +6,29 @@ map, which the op applies itself: its output is neither written nor kept.
 import ast
 import re
 
+import torch
 import torch.nn as nn
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.module import _has_any_global_hook
 
 from acon_mm.activations import AconBase
 from acon_mm.functional.tracing import is_traced
 from acon_mm.override.source import self_path
 
+FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
+HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks',
+         '_backward_pre_hooks')
+
 
 def activate_normed(act: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
-    """``act(norm(x))``.
-
-    A captured graph shows the two as they are, and so does a norm that
-    somebody hooks.
-    """
+    """``act(norm(x))``; a captured graph shows the two as they are."""
     if not (isinstance(act, AconBase) and act.takes_affine
             and is_frozen(norm)) or is_traced(x):
         return act(norm(x))
-    scale = (norm.running_var + norm.eps).rsqrt()
+    # in half precision the product would lose what the norm keeps
+    dtype = torch.promote_types(norm.running_var.dtype, torch.float32)
+    scale = (norm.running_var.to(dtype) + norm.eps).rsqrt()
     if norm.weight is not None:
         scale = scale * norm.weight
     shift = -norm.running_mean * scale
@@ -34,10 +38,17 @@ def activate_normed(act: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
 
 
 def is_frozen(norm: nn.Module) -> bool:
-    """Whether it is a batch norm that applies its running statistics."""
+    """Whether it is a batch norm that applies its running statistics.
+
+    One that somebody hooks, or whose forward is not PyTorch's, is left to
+    run by itself.
+    """
     return (isinstance(norm, _BatchNorm) and not norm.training
-            and norm.running_var is not None and not norm._forward_hooks
-            and not norm._forward_pre_hooks)
+            and norm.running_var is not None
+            and type(norm).forward in FORWARDS
+            and 'forward' not in vars(norm)
+            and not any(getattr(norm, hooks) for hooks in HOOKS)
+            and not _has_any_global_hook())
 
 
 def hand_over_norm(call: ast.Call) -> None:

@@ -1,17 +1,24 @@
 """Activations that a model calls as functions, which no swap can reach."""
 import ast
 import functools
+import inspect
+import types
+from collections.abc import Callable
 
+import torch
 import torch.nn as nn
+import torch.nn.functional as F
 
-from acon_mm.override.call_sites import conditions_of, runs
+from acon_mm.override.conditions import conditions_of, runs
 from acon_mm.override.seated import stock_class
-from acon_mm.override.source import methods, parse
+from acon_mm.override.source import methods, parse, self_path
 
-FUNCTIONS = frozenset((
-    'relu', 'relu_', 'relu6', 'leaky_relu', 'leaky_relu_', 'prelu', 'rrelu',
-    'rrelu_', 'elu', 'elu_', 'celu', 'selu', 'gelu', 'silu', 'mish',
-    'hardswish'))
+NAMES = ('relu', 'relu_', 'relu6', 'leaky_relu', 'leaky_relu_', 'prelu',
+         'rrelu', 'rrelu_', 'elu', 'elu_', 'celu', 'celu_', 'selu', 'selu_',
+         'gelu', 'silu', 'mish', 'hardswish', 'softplus')
+FUNCTIONS = frozenset(
+    getattr(module, name) for module in (F, torch, torch._C._nn)
+    for name in NAMES if hasattr(module, name))
 
 
 def functional_calls(model: nn.Module) -> list[tuple[str, str]]:
@@ -22,34 +29,57 @@ def functional_calls(model: nn.Module) -> list[tuple[str, str]]:
 
     Returns:
         list[tuple[str, str]]: The path of the method, ``'neck.forward'``,
-        and the function, ``'F.relu'``; those under a condition that the
-        module does not meet are left out, and so are losses.
+        and the function, ``'F.relu'`` or ``'self.activation'``; those under
+        a condition that the module does not meet are left out, and so are
+        losses.
     """
     found = []
     for path, module in model.named_modules():
+        prefix = f'{path}.' if path else ''
         for method, name, conditions in _calls(stock_class(type(module))):
-            if runs(module, conditions):
-                found.append((f'{path}.{method}' if path else method, name))
+            if runs(module, conditions) and (
+                    not name.startswith('self.') or _holds(module, name)):
+                found.append((f'{prefix}{method}', name))
     return found
 
 
 @functools.cache
-def _calls(cls: type[nn.Module]) -> tuple:
+def _calls(cls: type[nn.Module]) -> tuple[tuple[str, str, tuple], ...]:
+    """(method, function, conditions): ``F.relu``, or whatever the class
+    calls as ``self.<attr>``, which each module of it must answer for."""
     if cls.__module__.startswith('torch.') or '.losses.' in cls.__module__:
         return ()
     return tuple(
-        (method, ast.unparse(node.func), tuple(conditions_of(node)))
+        (method, ast.unparse(node.func), conditions_of(cls, method, node))
         for method, function in methods(cls).items() if 'loss' not in method
         for node in ast.walk(parse(function) or ast.Module([], []))
-        if _is_functional(node))
+        if isinstance(node, ast.Call) and (
+            self_path(node.func) or _is_functional(node, function)))
 
 
-def _is_functional(node: ast.AST) -> bool:
-    if not isinstance(node, ast.Call) or not isinstance(
-            node.func, ast.Attribute) or node.func.attr not in FUNCTIONS:
+def _is_functional(call: ast.Call, function: types.FunctionType) -> bool:
+    if isinstance(call.func, ast.Attribute) and not call.args and (
+            call.func.attr in ('relu', 'relu_')):
+        return True  # `x.relu()`
+    names = ast.unparse(call.func).split('.')
+    value = function.__globals__.get(names[0])
+    for name in names[1:]:
+        value = getattr(value, name, None)
+    return _is_activation(value)
+
+
+def _holds(module: nn.Module, name: str) -> bool:
+    """Whether ``self.<attr>`` of a module is a function, not a module."""
+    attr = name.removeprefix('self.')
+    return _is_activation(inspect.getattr_static(module, attr, None))
+
+
+def _is_activation(value: Callable | None) -> bool:
+    if isinstance(value, functools.partial):
+        value = value.func
+    if isinstance(value, staticmethod):
+        value = value.__func__
+    try:
+        return value in FUNCTIONS
+    except TypeError:  # not hashable
         return False
-    base = ast.unparse(node.func.value)
-    if base in ('F', 'torch', 'nn.functional', 'torch.nn.functional'):
-        return True
-    # `x.relu()`, but not the module `self.relu(x)`
-    return not node.args and node.func.attr in ('relu', 'relu_')

@@ -1,5 +1,7 @@
 """Which modules are activations to swap, and how ACON starts like each."""
+from collections.abc import Iterator
 
+import torch
 import torch.nn as nn
 from mmcv.cnn.bricks import Swish
 from torch import Tensor
@@ -11,6 +13,8 @@ GELU_BETA = 1.77
 HARDSWISH_BETA = 1.05
 MISH_BETA = 1.25
 QUICK_GELU_BETA = 1.702  # its definition: x * sigmoid(1.702 * x)
+# constant or without a kink where ACON has a straight line
+UNMATCHED = (nn.ELU, nn.CELU, nn.SELU, nn.Softplus)
 
 
 def start_of(act: nn.Module) -> Start | None:
@@ -27,10 +31,8 @@ def start_of(act: nn.Module) -> Start | None:
     Returns:
         Start, optional: p1, p2 and beta.
     """
-    if isinstance(act, (nn.LeakyReLU, nn.RReLU)):
-        return Start(p2=_slope(act))
-    if isinstance(act, nn.PReLU):
-        return Start(p2=_prelu_slope(act.weight))
+    if isinstance(act, (nn.LeakyReLU, nn.RReLU, nn.PReLU)):
+        return _leaky(_slope(act))
     if isinstance(act, (nn.ReLU, nn.ReLU6)):
         return Start()
     if isinstance(act, (nn.SiLU, Swish)):
@@ -46,12 +48,30 @@ def start_of(act: nn.Module) -> Start | None:
     return None
 
 
-def _slope(act: nn.Module) -> float:
+def unmatched_activations(
+        model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Paths and activations of kinds that stay: no ACON is near them."""
+    for path, module in model.named_modules():
+        if isinstance(module, UNMATCHED):
+            yield path, module
+
+
+def _leaky(slope: float | Tensor) -> Start:
+    """Start as ``x`` above zero and ``slope * x`` below."""
+    # a slope above 1 makes of the maximum of the two the minimum
+    steep = torch.as_tensor(slope) > 1
+    if not steep.any():
+        return Start(p2=slope)
+    beta = torch.where(steep, -Start().beta, Start().beta)
+    return Start(p2=slope, beta=beta if len(beta.unique()) > 1
+                 else beta.flatten()[0].item())
+
+
+def _slope(act: nn.Module) -> float | Tensor:
+    """Of the lower branch: a number, or one a channel."""
     if isinstance(act, nn.RReLU):
         return (act.lower + act.upper) / 2
-    return act.negative_slope
-
-
-def _prelu_slope(weight: Tensor):
-    slope = weight.detach().clone()
+    if isinstance(act, nn.LeakyReLU):
+        return act.negative_slope
+    slope = act.weight.detach().clone()
     return float(slope) if slope.numel() == 1 else slope

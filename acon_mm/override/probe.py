@@ -9,16 +9,21 @@ from acon_mm.override.seated import seat_calls
 from acon_mm.override.seats import Seat
 from acon_mm.width import Features
 
-# a small image; a larger one for backbones that pool it away
-IMAGE_SIZES = (64, 256)
+# what differs between the two images of a pair is no number of channels;
+# the second pair is for backbones that pool the first away, squares for
+# those that take nothing else
+IMAGE_SIZES = (((64, 96), (96, 160)), ((256, 320), (320, 256)),
+               ((64, 64), (64, 64)), ((224, 224), (224, 224)))
 
 
 def probe_features(model: nn.Module, seats: Iterable[Seat]) -> None:
     """Fill in the ``features`` of ``seats`` from what arrives at them.
 
-    The backbone runs once on an empty image, in eval mode and without
-    gradients; nothing of the model changes. Seats outside a backbone, and
-    those that the pass does not reach, stay as they are.
+    The backbone runs on two empty images, in eval mode and without
+    gradients; nothing of the model changes. Of each input the dimension
+    that does not follow the image's is that of the channels: the second
+    or, of tokens, the last. Seats outside a backbone, and those that the
+    pass does not reach, stay as they are.
 
     Args:
         model (nn.Module): A built model or a backbone.
@@ -31,9 +36,10 @@ def probe_features(model: nn.Module, seats: Iterable[Seat]) -> None:
         backbone = model.get_submodule(path)
         with contextlib.ExitStack() as stack:
             stack.enter_context(_evaluating(backbone))
-            for seat in group:
-                stack.enter_context(_recording(seat))
-            _run(backbone)
+            recorders = [stack.enter_context(_recording(seat))
+                         for seat in group]
+            for seat, *shapes in zip(group, *_shapes(backbone, recorders)):
+                seat.features = set(map(_features, *shapes))
 
 
 def _backbone_path(model: nn.Module, seat: Seat) -> str:
@@ -43,8 +49,8 @@ def _backbone_path(model: nn.Module, seat: Seat) -> str:
 
 
 @contextlib.contextmanager
-def _recording(seat: Seat) -> Iterator[None]:
-    """Collect the features of all inputs of a seat."""
+def _recording(seat: Seat) -> Iterator['_Recorder']:
+    """Collect the shapes of all inputs of a seat."""
     owner, stock = seat.owner, type(seat.owner)
     name = seat.path.rpartition('.')[2]
     recorder = _Recorder(seat.old)
@@ -52,14 +58,13 @@ def _recording(seat: Seat) -> Iterator[None]:
     if seat.seated:
         seat_calls(owner, seat.attr, [seat.site.index])
     try:
-        yield
+        yield recorder
     finally:
         owner.__class__ = stock
         if name == seat.attr:
             setattr(owner, name, seat.old)
         else:
             delattr(owner, name)
-        seat.features = recorder.seen
 
 
 class _Recorder(nn.Module):
@@ -67,13 +72,19 @@ class _Recorder(nn.Module):
     def __init__(self, act: nn.Module) -> None:
         super().__init__()
         self.act = act
-        self.seen: set[Features] = set()
+        self.shapes: list[torch.Size] = []
 
     def forward(self, x):
-        tokens = x.dim() < 4  # (N, L, C) and (N, C)
-        self.seen.add(Features(x.size(-1), -1) if tokens
-                      else Features(x.size(1)))
+        self.shapes.append(x.shape)
         return self.act(x)
+
+
+def _features(shape: torch.Size, other: torch.Size) -> Features:
+    """The channels of two inputs, of images of different sizes."""
+    tokens = len(shape) < 4  # (N, L, C) and (N, C)
+    if len(shape) > 2 and (shape[1] == other[1]) != (shape[-1] == other[-1]):
+        tokens = shape[-1] == other[-1]
+    return Features(shape[-1], -1) if tokens else Features(shape[1])
 
 
 @contextlib.contextmanager
@@ -88,14 +99,20 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
             child.training = training
 
 
-def _run(backbone: nn.Module) -> None:
+def _shapes(backbone: nn.Module,
+            recorders: list[_Recorder]) -> list[list[list[torch.Size]]]:
+    """What each recorder saw of the first image and of the second."""
     conv = next((m for m in backbone.modules()
                  if isinstance(m, nn.Conv2d)), None)
-    if conv is None:
-        return
-    for size in IMAGE_SIZES:
+    for sizes in IMAGE_SIZES if conv is not None else ():
+        seen = []
         try:
-            backbone(conv.weight.new_zeros(1, conv.in_channels, size, size))
-            return
-        except Exception:  # not a backbone, or the image is too small
+            for size in sizes:
+                for recorder in recorders:
+                    recorder.shapes = []
+                backbone(conv.weight.new_zeros(1, conv.in_channels, *size))
+                seen.append([recorder.shapes for recorder in recorders])
+        except Exception:  # not a backbone, or not for this image
             continue
+        return seen
+    return [[[] for _ in recorders]] * 2

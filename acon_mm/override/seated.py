@@ -6,13 +6,15 @@ the i-th place calls ``self.act<i>``. ``isinstance``, ``with_cp``, plugins,
 """
 import ast
 import functools
+import re
 from collections.abc import Collection
 
 import torch.nn as nn
 
 from acon_mm.override.call_sites import CallSite, call_sites, calls_of
 from acon_mm.override.frozen_norm import activate_normed, hand_over_norm
-from acon_mm.override.source import compile_changed, methods, parse
+from acon_mm.override.rewriting import can_be_rewritten, rewrite
+from acon_mm.override.source import attributes, methods
 
 Seats = tuple[tuple[str, frozenset[int]], ...]
 
@@ -27,9 +29,21 @@ class Seated:
         return _restore, self.seated_from, self.__dict__
 
 
-def seat_name(attr: str, index: int) -> str:
-    """Attribute of the i-th seat of ``attr``: ``act1`` for ``relu``."""
-    return f'{"act" if attr == "relu" else attr}{index}'
+@functools.cache
+def seat_name(cls: type[nn.Module], attr: str, index: int) -> str:
+    """Attribute of the i-th seat of ``attr``: ``act1`` for ``relu``.
+
+    Where the code of ``cls`` has such names itself, ``relu1`` or
+    ``relu_act1``.
+    """
+    taken = attributes(stock_class(cls))
+    names = ['act', attr, f'{attr}_act'] if attr == 'relu' else [
+        attr, f'{attr}_act']
+    for name in names:
+        if not any(re.fullmatch(rf'{name}\d+', other) or (
+                other == name != attr) for other in taken):
+            break
+    return f'{name}{index}'
 
 
 def stock_class(cls: type[nn.Module]) -> type[nn.Module]:
@@ -53,15 +67,18 @@ def seat_calls(block: nn.Module, attr: str,
 
 def can_be_seated(cls: type[nn.Module], attr: str) -> bool:
     """Whether the calls of ``attr`` are in methods that a subclass can
-    replace, not in one that only ``super()`` reaches."""
-    return all('.' not in site.method for site in call_sites(cls, attr))
+    replace: without decorators, and not such that only ``super()`` reaches.
+    """
+    return all('.' not in site.method
+               and can_be_rewritten(methods(cls)[site.method])
+               for site in call_sites(cls, attr))
 
 
 def seated_names(cls: type[nn.Module]) -> frozenset[str]:
     """Attributes of ``cls`` that are seats made here."""
     seats = cls.seated_from[1] if issubclass(cls, Seated) else ()
     return frozenset(
-        seat_name(attr, i) for attr, indices in seats for i in indices)
+        seat_name(cls, attr, i) for attr, indices in seats for i in indices)
 
 
 def _restore(cls: type[nn.Module], seats: Seats) -> nn.Module:
@@ -82,20 +99,21 @@ def _seated_class(cls: type[nn.Module], seats: Seats) -> type:
             for attr, indices in seats for site in call_sites(cls, attr)
             if site.method == name and site.index in indices
         }
-        if sites and parse(function) is not None:
-            namespace[name] = compile_changed(
-                function, functools.partial(_redirect_calls, sites))
+        if sites:
+            namespace[name] = rewrite(
+                function, functools.partial(_redirect_calls, cls, sites))
     return type(f'Seated{cls.__name__}', (Seated, cls), namespace)
 
 
-def _redirect_calls(sites: dict[tuple[str, int], CallSite],
+def _redirect_calls(cls: type[nn.Module],
+                    sites: dict[tuple[str, int], CallSite],
                     tree: ast.FunctionDef) -> None:
     calls = {attr: calls_of(tree, attr) for attr, _ in sites}
     for (attr, ordinal), site in sites.items():
         call = calls[attr][ordinal - 1]
-        call.func.attr = seat_name(attr, site.index)
+        call.func.attr = seat_name(cls, attr, site.index)
         if site.overwritten:
             clone = ast.Attribute(call.args[0], 'clone', ast.Load())
             call.args[0] = ast.Call(clone, [], [])
-        else:
+        elif call.args:
             hand_over_norm(call)

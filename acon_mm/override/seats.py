@@ -6,7 +6,8 @@ import torch.nn as nn
 from mmcv.cnn import is_norm
 
 from acon_mm.activations import AconBase
-from acon_mm.override.call_sites import CallSite, call_sites, runs
+from acon_mm.override.call_sites import CallSite, call_sites
+from acon_mm.override.conditions import runs
 from acon_mm.override.features import features_at, layers_at
 from acon_mm.override.kinds import start_of
 from acon_mm.override.per_width import ActPerWidth
@@ -35,6 +36,8 @@ class Seat:
         old (nn.Module): The activation that runs there now.
         features (set[Features]): Channels of its inputs, several where one
             call serves several widths, none where they are not known.
+        spreads (bool): Whether ``inplace=True`` changes what is read after
+            the call, as no other activation would.
     """
     path: str
     owner: nn.Module
@@ -43,6 +46,12 @@ class Seat:
     seated: bool
     old: nn.Module
     features: set[Features] = field(default_factory=set)
+
+    @property
+    def spreads(self) -> bool:
+        return getattr(self.old, 'inplace', False) is True and any(
+            site.read_again for site in _running_sites(self.owner, self.attr)
+            if not self.seated or site.index == self.site.index)
 
     @property
     def width(self) -> int | None:
@@ -111,16 +120,25 @@ def find_seats(model: nn.Module) -> Iterator[Seat]:
                        set().union(*found) if all(found) else set())
 
 
-def idle_activations(model: nn.Module) -> list[str]:
-    """Paths of pointwise activations that no code of their owner runs."""
-    return [path for path, owner, attr in _holders(model)
-            if not _is_list(owner) and not _running_sites(owner, attr)]
+def idle_activations(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Pointwise activations without a seat.
+
+    Yields:
+        tuple[str, str]: The path, and why: its calls never run, or the
+        source of its owner has none (it may be called by another name or
+        from elsewhere).
+    """
+    for path, owner, attr in _holders(model):
+        if not _is_list(owner) and not _running_sites(owner, attr):
+            cls = stock_class(type(owner))
+            yield path, 'never called' if call_sites(cls, attr) else (
+                f'no call in the source of {cls.__name__}')
 
 
 def _seats_of_calls(path: str, owner: nn.Module, attr: str,
                     sites: list[CallSite]) -> Iterator[Seat]:
     for site in {site.index: site for site in sites}.values():
-        name = seat_name(attr, site.index)
+        name = seat_name(type(owner), attr, site.index)
         yield Seat(path[:-len(attr)] + name, owner, attr, site, True,
                    getattr(owner, name, getattr(owner, attr)),
                    features_at(owner, attr, site))
@@ -147,8 +165,9 @@ def is_activation(module: nn.Module | None) -> bool:
 
 
 def _is_list(owner: nn.Module) -> bool:
-    # it calls each of its layers
-    return isinstance(owner, (nn.Sequential, nn.ModuleList))
+    """Whether each of its layers runs: it has no code of its own."""
+    return isinstance(owner, (nn.Sequential, nn.ModuleList)) and (
+        type(owner).forward in (nn.Sequential.forward, nn.Module.forward))
 
 
 def _running_sites(owner: nn.Module, attr: str) -> list[CallSite]:

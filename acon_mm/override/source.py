@@ -1,4 +1,4 @@
-"""The source of a module's methods: parsed, and compiled after a change."""
+"""The source of a module's methods, parsed."""
 import ast
 import copy
 import functools
@@ -17,16 +17,17 @@ def methods(cls: type[nn.Module]) -> dict[str, types.FunctionType]:
     ``'AnchorHead.forward'``.
     """
     found: dict[str, types.FunctionType] = {}
+    last: dict[str, types.FunctionType] = {}  # as far as super() has come
     for klass in cls.__mro__:
         if klass in (nn.Module, object):
             break
         for name, value in vars(klass).items():
             if not isinstance(value, types.FunctionType):
                 continue
-            if name not in found:
-                found[name] = value
-            elif _calls_super(found[name], name):
-                found.setdefault(f'{klass.__name__}.{name}', value)
+            if name not in last:
+                found[name] = last[name] = value
+            elif _calls_super(last[name], name):
+                found[f'{klass.__name__}.{name}'] = last[name] = value
     return found
 
 
@@ -132,32 +133,17 @@ def self_path(node: ast.AST) -> str | None:
     return f'{base}.{last}' if base else last
 
 
-def compile_changed(function: types.FunctionType, change) -> (
-        types.FunctionType):
-    """The function after ``change(tree)``, with the original's closure."""
-    tree = copy.deepcopy(parse(function))
-    change(tree)
-    tree.decorator_list = []
-    free = function.__code__.co_freevars
-    outer = ast.FunctionDef(
-        name='outer',
-        args=ast.arguments(
-            posonlyargs=[], kwonlyargs=[], kw_defaults=[], defaults=[],
-            args=[ast.arg(arg=name) for name in free]),
-        body=[tree, ast.Return(ast.Name(tree.name, ast.Load()))],
-        decorator_list=[])
-    module = ast.fix_missing_locations(ast.Module([outer], type_ignores=[]))
-    scope: dict[str, object] = {}
-    code = compile(module, function.__code__.co_filename, 'exec')
-    exec(code, function.__globals__, scope)
-    inner = scope['outer'](*[None] * len(free))
-    cells = dict(zip(free, function.__closure__ or ()))
-    changed = types.FunctionType(
-        inner.__code__, function.__globals__, function.__name__,
-        function.__defaults__,
-        tuple(cells[name] for name in inner.__code__.co_freevars) or None)
-    changed.__kwdefaults__ = function.__kwdefaults__
-    return functools.wraps(function)(changed)
+@functools.cache
+def attributes(cls: type[nn.Module]) -> frozenset[str]:
+    """Names that ``cls`` has or that its code reads or sets on ``self``."""
+    found = set(dir(cls))
+    for function in methods(cls).values():
+        tree = parse(function) or ast.Module([], [])
+        found.update(
+            node.attr for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute)
+            and getattr(node.value, 'id', None) == 'self')
+    return frozenset(found)
 
 
 def _index(node: ast.AST) -> str | None:

@@ -8,7 +8,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 
 from acon_mm.activations import AconBase
 from acon_mm.override.functional_calls import functional_calls
-from acon_mm.override.kinds import start_of
+from acon_mm.override.kinds import start_of, unmatched_activations
 from acon_mm.override.per_width import ActPerWidth
 from acon_mm.override.placement import Placement
 from acon_mm.override.probe import probe_features
@@ -62,11 +62,16 @@ def swap_activations(model: nn.Module,
             report.leave(seat.path, seat.old, 'outside the placement')
         elif _placed(seat):
             report.leave(seat.path, seat.old, 'already there')
+        elif seat.spreads:
+            report.leave(seat.path, seat.old, 'inplace, and its input is '
+                         'read again')
         else:
             report.swap(seat.path, seat.old, _replace(seat, act_cfg, name),
                         seat.width)
-    for path in idle_activations(model):
-        report.leave(path, model.get_submodule(path), 'never called')
+    for path, why in idle_activations(model):
+        report.leave(path, model.get_submodule(path), why)
+    for path, act in unmatched_activations(model):
+        report.leave(path, act, 'ACON cannot start like it')
     report.functional = functional_calls(model)
     _freeze_new(model)
     report.log()

@@ -8,14 +8,12 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
 from acon_mm.activations import AconBase
+from stock_models.weights import fill, open_branches
 
 # functions of torch.nn.init that draw numbers
 INITIALIZERS = [
     name for name in vars(nn.init) if name.endswith('_')
     and name.startswith(('kaiming', 'xavier', 'trunc', 'normal', 'uniform'))]
-# random numbers in (-1, 1), a prime number of them so that no row repeats
-POOL = torch.rand(
-    1000003, generator=torch.Generator().manual_seed(0)) * 2 - 1
 # no initializer gives a parameter of this size
 UNLIKELY = 1e4
 
@@ -29,7 +27,10 @@ def build_stock(package: str, model_cfg: dict) -> nn.Module:
     for parameter in model.parameters():
         # memory that only a checkpoint fills (CLIP's text encoder)
         if not (parameter.abs() < UNLIKELY).all():
-            _fill(parameter, 0.02)
+            fill(parameter, 0.02)
+    backbone = backbone_of(model)
+    if backbone is not None:
+        open_branches(backbone)
     return model
 
 
@@ -60,7 +61,7 @@ def build_with_acon(package: str, model_cfg: dict, placement: str,
     # of another shape, say, if an activation took the name of a layer
     model.load_state_dict(old, strict=False)
     for act in acon_modules(model).values():
-        act.init_weights()
+        act.init_weights()  # their nets drew nothing above
     return model
 
 
@@ -81,14 +82,7 @@ def backbone_of(model: nn.Module) -> nn.Module | None:
 def _quick_kaiming_uniform(tensor: Tensor, *args, **kwargs) -> Tensor:
     """What layers start with, from a pool of random numbers."""
     fan_in = nn.init._calculate_correct_fan(tensor, 'fan_in')
-    return _fill(tensor, fan_in**-0.5)
-
-
-def _fill(tensor: Tensor, bound: float) -> Tensor:
-    """Numbers in ``(-bound, bound)``."""
-    values = POOL.repeat(tensor.numel() // len(POOL) + 1)[:tensor.numel()]
-    with torch.no_grad():
-        return tensor.copy_(values.view_as(tensor).mul_(bound))
+    return fill(tensor, fan_in**-0.5)
 
 
 def _nothing(tensor: Tensor, *args, **kwargs) -> Tensor:

@@ -9,11 +9,30 @@ from cpu_torchvision import make_importable
 from mmengine.logging import MMLogger
 from torch import nn
 
-from stock_models.build import acon_modules, build_stock, build_with_acon
+from stock_models.build import (
+    acon_modules,
+    backbone_of,
+    build_stock,
+    build_with_acon,
+)
 from stock_models.compare import check_backbone, check_training_step
-from stock_models.configs import StockModel, config_root, reason, shrink
+from stock_models.configs import (
+    StockModel,
+    config_root,
+    reason,
+    shrink,
+    text,
+)
+from stock_models.weights import kept, on_sound_weights
 
 PLACEMENTS = ('paper', 'all')
+# deviations of backbones of the same class, config and new activations,
+# which many models share; those on the own initialization are not kept
+_compared: dict[tuple, str] = {}
+
+
+class _OutOfTime(BaseException):
+    """No ``except Exception`` of a model or of a check may stop it."""
 
 
 def check_model(stock_model: StockModel, timeout: int,
@@ -81,27 +100,32 @@ def check_placement(stock_model: StockModel, stock: nn.Module,
     """
     model = build_with_acon(  # (1)
         stock_model.package, stock_model.model, placement, stock)
-    try:
-        deviation, step = _compare(stock_model, stock, model)
-    except Exception as error:
-        # some compute nothing sensible with PyTorch's own random weights
-        try:
-            stock.init_weights()
-        except Exception:
-            raise error from None
-        model.load_state_dict(stock.state_dict(), strict=False)
-        deviation, step = _compare(stock_model, stock, model)
+    with kept(stock):  # the norms' statistics
+        deviation, own_backbone = _check_backbone(  # (2)
+            stock_model, stock, model)
+        step, own_step = on_sound_weights(  # (3), (4)
+            lambda: check_training_step(stock_model, stock, model),
+            stock, model)
+    own = ' '.join(['(2)'] * own_backbone + ['(3)'] * own_step)
     return {f'{placement}_swapped': len(acon_modules(model)),
             f'{placement}_deviation': deviation,
-            f'{placement}_step': step}
+            f'{placement}_step': step + (f', own start at {own}' if own
+                                         else '')}
 
 
-def _compare(stock_model: StockModel, stock: nn.Module,
-             model: nn.Module) -> tuple[str, str]:
-    deviation = check_backbone(  # (2)
-        stock, model, stock_model.model.get('backbone'))
-    return deviation, check_training_step(  # (3), (4)
-        stock_model, stock, model)
+def _check_backbone(stock_model: StockModel, stock: nn.Module,
+                    model: nn.Module) -> tuple[str, bool]:
+    backbone = backbone_of(stock)
+    key = (type(backbone), text(stock_model.model.get('backbone')), *(
+        (path, repr(act), str(act.start))
+        for path, act in acon_modules(backbone_of(model) or model).items()))
+    if key in _compared:
+        return _compared[key], False
+    deviation, own = on_sound_weights(
+        lambda: check_backbone(stock, model), stock, model, backbone)
+    if not own and 'backbone' in stock_model.model:
+        _compared[key] = deviation
+    return deviation, own
 
 
 def _types(cfg, *kinds: str) -> Iterator[str]:
@@ -121,14 +145,17 @@ def _types(cfg, *kinds: str) -> Iterator[str]:
 @contextlib.contextmanager
 def _limited(seconds: int) -> Iterator[None]:
     def stop(*_):
-        raise TimeoutError(f'took more than {seconds} s')
+        raise _OutOfTime
 
     signal.signal(signal.SIGALRM, stop)
     signal.alarm(seconds)
     try:
-        yield
-    finally:
-        signal.alarm(0)
+        try:
+            yield
+        finally:
+            signal.alarm(0)
+    except _OutOfTime:
+        raise TimeoutError(f'took more than {seconds} s') from None
 
 
 def prepare_process() -> None:

@@ -1,5 +1,6 @@
 """What a model with the override must share with the stock one."""
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -10,11 +11,16 @@ from torch import Tensor, nn
 from acon_mm.activations import Start
 from acon_mm.override import kinds
 from stock_models.build import acon_modules, backbone_of
-from stock_models.configs import StockModel, text
+from stock_models.configs import StockModel
 from stock_models.inputs import image_channels, images, training_batch
+from stock_models.weights import is_by_the_weights, kept
 
 # images that give every level of a pyramid a pixel; larger where they fail
 SIZES = (64, 128, 256, 320, 512)
+# (height, width) for the backbone: neither side nor the number of pixels is
+# that of the training step's 64 x 64, so that an activation which takes one
+# of them for the channels cannot fit both
+SHAPES = ((96, 128), (128, 256), (256, 384))
 OPTIM_WRAPPER = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=1e-3, weight_decay=1e-4),
@@ -30,43 +36,43 @@ EXACT = {
 # how far the backbone's output may then be from the stock one's: mean
 # difference over the output's standard deviation
 TOLERANCE = 0.01
-_compared: dict[tuple, str] = {}
 # mode and size that a model ran with
-_worked: dict[str, tuple[str, int]] = {}
+_worked: dict[tuple[str, str], tuple[str, int]] = {}
 
 
-def check_backbone(stock: nn.Module, model: nn.Module,
-                   backbone_cfg: dict | None) -> str:
+def check_backbone(stock: nn.Module, model: nn.Module) -> str:
     """(2) With ``init='match'`` the backbone computes what the stock does.
 
-    Backbones of the same config and the same new activations, which many
-    models share, are compared once a process. Each new activation runs once
-    more as close as ACON can come to what it replaces, or as that itself,
-    which shows that it sits in the right place.
+    Each new activation runs once more as close as ACON can come to what it
+    replaces, or as that itself, which shows that it sits in the right place.
 
     Returns:
         str: Mean deviation of the default start over the standard deviation
         of the output.
+
+    Raises:
+        AssertionError: The outputs differ.
+        FloatingPointError: The stock backbone's tell nothing.
     """
     ours, theirs = backbone_of(model), backbone_of(stock)
     if ours is None or not acon_modules(ours):
         return ''
-    key = text(backbone_cfg), tuple(acon_modules(ours))
-    if backbone_cfg is None or key not in _compared:
-        default, sharp = _compare_backbones(theirs, ours)
-        if sharp > TOLERANCE:  # norms of few pixels amplify the rounding
+    default, sharp = _compare_backbones(theirs, ours)
+    if not sharp <= TOLERANCE:  # norms of few pixels amplify the rounding
+        try:
             sharp = _compare_backbones(theirs.double(), ours.double())[1]
+        finally:
             theirs.float(), ours.float()
-        assert sharp <= TOLERANCE, f'(2) backbone deviates by {sharp:.2g}'
-        _compared[key] = f'{default:.2g}'
-    return _compared[key]
+    assert sharp <= TOLERANCE, f'(2) backbone deviates by {sharp:.2g}'
+    assert math.isfinite(default), f'(2) backbone deviates by {default}'
+    return f'{default:.2g}'
 
 
 def _compare_backbones(theirs: nn.Module,
                        ours: nn.Module) -> tuple[float, float]:
     """Deviations at the default start and at the closest."""
-    training, size, expected = _first_run(theirs)
-    default = _deviation(_run(ours, training, size), expected)
+    training, shape, expected = _first_run(theirs)
+    default = _deviation(_run(ours, training, shape), expected)
     acts = acon_modules(ours).values()
     starts = [act.start for act in acts]
     exact = dict(EXACT)
@@ -77,7 +83,7 @@ def _compare_backbones(theirs: nn.Module,
             act.forward = exact[act.start.beta]
         elif act.start.beta == Start().beta:
             act.start_like(act.start._replace(beta=SHARP_BETA))
-    sharp = _deviation(_run(ours, training, size), expected)
+    sharp = _deviation(_run(ours, training, shape), expected)
     for act, start in zip(acts, starts):
         act.__dict__.pop('forward', None)
         act.start_like(start)
@@ -185,7 +191,7 @@ def _loss(stock_model: StockModel, stock: nn.Module,
     """How the loss was computed, and the loss."""
     sizes = _sizes(stock)
     attempts = [(mode, size) for mode in ('loss', 'tensor') for size in sizes]
-    config = stock_model.configs[0]
+    config = stock_model.package, stock_model.configs[0]
     if config in _worked:  # at the other placement
         attempts.insert(0, _worked[config])
     failure = None
@@ -195,7 +201,7 @@ def _loss(stock_model: StockModel, stock: nn.Module,
             _worked[config] = mode, size
             return mode, loss
         except Exception as error:
-            if _is_by_the_weights(error):
+            if is_by_the_weights(error):
                 raise  # at every size
             failure = failure or error
             try:
@@ -204,12 +210,6 @@ def _loss(stock_model: StockModel, stock: nn.Module,
                 continue  # the stock model cannot either
             raise
     raise failure
-
-
-def _is_by_the_weights(error: Exception) -> bool:
-    """Whether a loss, or a region that MMCV pools, is not a number."""
-    return isinstance(error, FloatingPointError) or (
-        'INTERNAL ASSERT FAILED' in str(error))
 
 
 def _forward(stock_model: StockModel, model: nn.Module, mode: str,
@@ -226,37 +226,57 @@ def _forward(stock_model: StockModel, model: nn.Module, mode: str,
     return loss
 
 
-def _first_run(backbone: nn.Module) -> tuple[bool, int, list[Tensor]]:
-    """Mode and image size that the backbone runs in, and its outputs.
+def _first_run(
+        backbone: nn.Module) -> tuple[bool, tuple[int, int], list[Tensor]]:
+    """Mode and shape of image that the backbone runs in, and its outputs.
 
     Norms by the batch's statistics keep the signal of random weights alive;
     a norm may forbid them (``eps=0`` of NAS-FCOS).
     """
-    failure = None
+    failures = []
+    shapes = [*SHAPES, *((size, size) for size in _sizes(backbone))]
     for training in (True, False):
-        for size in _sizes(backbone):
+        for shape in shapes:
             try:
-                return training, size, _run(backbone, training, size)
+                outputs = _run(backbone, training, shape)
+                _require_signal(outputs)
+                return training, shape, outputs
             except Exception as error:
-                failure = failure or error
-    raise failure
+                failures.append(error)
+                if is_by_the_weights(error):
+                    break  # at every shape
+    raise next(filter(is_by_the_weights, failures), failures[0])
 
 
-def _run(backbone: nn.Module, training: bool, size: int) -> list[Tensor]:
+def _require_signal(outputs: list[Tensor]) -> None:
+    if not all(t.isfinite().all() for t in outputs):
+        raise FloatingPointError('the stock backbone returns no number')
+    if not any(t.std() > 0 for t in outputs):
+        raise FloatingPointError('the stock backbone returns a constant')
+
+
+def _run(backbone: nn.Module, training: bool,
+         shape: tuple[int, int]) -> list[Tensor]:
     for module in backbone.modules():
         module.training = training
     torch.manual_seed(0)
-    with torch.no_grad():
+    with torch.no_grad(), kept(backbone):  # the norms' statistics
         dtype = next(backbone.parameters()).dtype
         channels = image_channels(backbone)
-        return list(_tensors(backbone(images(size, channels).to(dtype))))
+        return list(_tensors(backbone(images(*shape, channels).to(dtype))))
 
 
 def _deviation(ours: list[Tensor], theirs: list[Tensor]) -> float:
     assert [t.shape for t in ours] == [t.shape for t in theirs], (
         '(2) the backbone returns other shapes')
-    return max(((a - b).abs().mean() / b.std()).item()
-               for a, b in zip(ours, theirs))
+    # max() of Python may pass over what is no number
+    return torch.stack([_distance(*pair) for pair in zip(ours, theirs)]
+                       ).max().item()
+
+
+def _distance(ours: Tensor, theirs: Tensor) -> Tensor:
+    distance = (ours - theirs).abs().mean()
+    return distance if distance == 0 else distance / theirs.std()
 
 
 def _tensors(value) -> Iterator[Tensor]:

@@ -12,10 +12,11 @@ from stock_models.configs import text
 BATCH_SIZE = 2
 
 
-def images(size: int, channels: int = 3) -> torch.Tensor:
-    """(2, channels, size, size) of noise."""
+def images(height: int, width: int, channels: int = 3) -> torch.Tensor:
+    """(2, channels, height, width) of noise."""
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(BATCH_SIZE, channels, size, size, generator=generator)
+    return torch.randn(
+        BATCH_SIZE, channels, height, width, generator=generator)
 
 
 def image_channels(model: nn.Module) -> int:
@@ -32,13 +33,13 @@ def training_batch(model: nn.Module, model_cfg: dict, package: str,
     classes = min(_values(model_cfg, 'num_classes')
                   + _values(model_cfg, 'num_things_classes') + [255])
     if package == 'mmseg':
-        return dict(inputs=images(size, image_channels(model)),
+        return dict(inputs=images(size, size, image_channels(model)),
                     data_samples=[_segmentation(classes, size)
                                   for _ in range(BATCH_SIZE)])
     preprocessor = model.data_preprocessor
     if 'ReID' in type(preprocessor).__name__:
         # their pooling fits one shape of image
-        return dict(inputs=images(256)[..., :128], data_samples=[
+        return dict(inputs=images(256, 128), data_samples=[
             ReIDDataSample().set_gt_label(label)
             for label in range(BATCH_SIZE)])
     masks = 'mask' in text(model_cfg).lower()  # RTMDet takes no others

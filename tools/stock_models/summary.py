@@ -31,6 +31,10 @@ again with `type='acon_mm.<model>'` (MetaAconC, the default) at
    frozen has a finite gradient, so DDP finds no unused ones;
 4. the optimizer builds with `paramwise_cfg`.
 
+The weights are PyTorch's own random ones. Where they compute no number, a
+check runs on the model's own initialization; the table says so in the columns
+`paper_step` and `all_step`.
+
 Models that differ only in classes, pretrained weights, testing, data
 preprocessor, `align_corners` or drop rates have the same layers and are
 checked once. Each of the {checked} models checked, with the reason where it

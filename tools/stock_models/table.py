@@ -1,5 +1,6 @@
 """The table of the sweep: one row a model, in a CSV file."""
 import csv
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -19,11 +20,11 @@ def key(row: Row) -> tuple[str, str]:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a table, none if there is no file yet."""
+    """Rows of a table, the last of each model; none without a file."""
     if not path.exists():
         return []
     with path.open(newline='') as file:
-        return list(csv.DictReader(file))
+        return list({key(row): row for row in csv.DictReader(file)}.values())
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
@@ -36,14 +37,15 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
     part.replace(path)
 
 
-def append_row(path: Path, row: Row) -> None:
-    """Add a row; a new file gets its header first."""
-    new = not path.exists()
-    with path.open('a', newline='') as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+def append_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Add rows in one write; a new file gets its header first."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
+    if not path.exists():
+        writer.writeheader()
+    writer.writerows(rows)
+    with path.open('ab', buffering=0) as file:
+        file.write(text.getvalue().encode())
 
 
 def passed(row: Row) -> bool:

@@ -1,0 +1,81 @@
+"""A method after a change of its source."""
+import ast
+import copy
+import inspect
+import itertools
+import linecache
+import types
+from collections.abc import Callable
+
+from acon_mm.override.source import parse
+
+# what a copy of a function shares with it; the source is the copy's own
+NAMES = ('__module__', '__name__', '__qualname__', '__doc__',
+         '__annotations__')
+_counter = itertools.count(1)
+
+
+def can_be_rewritten(function: types.FunctionType) -> bool:
+    """Whether :func:`rewrite` can: it has a source and no decorators."""
+    return (parse(function) is not None
+            and inspect.unwrap(function) is function
+            and not parse(function).decorator_list)
+
+
+def rewrite(function: types.FunctionType,
+            change: Callable[[ast.FunctionDef], None]) -> types.FunctionType:
+    """The function after ``change(tree)``, with the original's closure.
+
+    Its source is there for tracebacks, ``inspect`` and TorchScript.
+
+    Args:
+        function (FunctionType): A method that :func:`can_be_rewritten`.
+        change (Callable): Edits the tree of the definition in place.
+    """
+    tree = copy.deepcopy(parse(function))
+    change(tree)
+    source = ast.unparse(ast.fix_missing_locations(tree))
+    filename = f'<acon_mm {function.__qualname__} {next(_counter)}>'
+    linecache.cache[filename] = (
+        len(source), None, source.splitlines(keepends=True), filename)
+    cells = dict(zip(function.__code__.co_freevars,
+                     function.__closure__ or ()))
+    code = _compile(source, filename, function.__qualname__, list(cells))
+    changed = types.FunctionType(
+        code, function.__globals__, function.__name__,
+        function.__defaults__,
+        tuple(cells[name] for name in code.co_freevars) or None)
+    changed.__kwdefaults__ = function.__kwdefaults__
+    for name in NAMES:
+        setattr(changed, name, getattr(function, name))
+    return changed
+
+
+def _compile(source: str, filename: str, qualname: str,
+             free: list[str]) -> types.CodeType:
+    """Code of a method's definition inside of its class and closure."""
+    definition = ast.parse(source).body[0]
+    arguments = definition.args
+    # evaluated once already, perhaps by names of the class's body
+    arguments.defaults = []
+    arguments.kw_defaults = [None] * len(arguments.kwonlyargs)
+    definition.returns = None
+    for node in ast.walk(arguments):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+    # the class's name turns `self.__x` into `self._Name__x`
+    name = f'.{qualname}'.split('.')[-2] or '_'
+    method = ast.Attribute(ast.Name(name, ast.Load()), definition.name,
+                           ast.Load())
+    outer = ast.FunctionDef(
+        name='outer',
+        args=ast.arguments(
+            posonlyargs=[], kwonlyargs=[], kw_defaults=[], defaults=[],
+            args=[ast.arg(arg=variable) for variable in free]),
+        body=[ast.ClassDef(name, [], [], [definition], []),
+              ast.Return(method)],
+        decorator_list=[])
+    module = ast.fix_missing_locations(ast.Module([outer], type_ignores=[]))
+    scope: dict[str, Callable] = {}
+    exec(compile(module, filename, 'exec'), scope)
+    return scope['outer'](*[None] * len(free)).__code__
