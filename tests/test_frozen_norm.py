@@ -101,6 +101,60 @@ def test_a_hook_on_the_norm_still_sees_its_output(image):
     assert [value.shape for value in seen] == [(2, 16, 9, 7)]
 
 
+class Shifted(nn.BatchNorm2d):
+    """Somebody's own norm."""
+
+    def forward(self, x):
+        return super().forward(x) + 1
+
+
+def hooked_backwards(norm):
+    norm.register_full_backward_hook(lambda *args: None)
+    return norm
+
+
+def with_a_forward(norm):
+    norm.forward = lambda x: x + 1
+    return norm
+
+
+@pytest.mark.parametrize('change', [
+    hooked_backwards, with_a_forward, lambda norm: Shifted(16).eval()])
+def test_a_norm_that_does_more_runs_by_itself(change, image, monkeypatch):
+    block = make_block(act_cfg=dict(type='AconC'))
+    setattr(block, block.norm2_name, change(block.norm2))
+    act, norm, x = block.act2, block.norm2, image[:, :16]
+    torch.testing.assert_close(
+        frozen_norm.activate_normed(act, norm, x), act(norm(x)))
+    assert seen_affines(block, image, monkeypatch) == [False]
+
+
+def test_a_hook_on_all_modules_sees_the_norms(image, monkeypatch):
+    block = make_block(act_cfg=dict(type='AconC'))
+    handle = nn.modules.module.register_module_forward_hook(
+        lambda *args: None)
+    try:
+        assert seen_affines(block, image, monkeypatch) == [False]
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_joins_as_exactly_as_it_runs_apart(dtype, image):
+    exact = make_block(act_cfg=dict(type='AconC')).double()
+    x = image[:, :16].to(dtype)
+    block = copy.deepcopy(exact).to(dtype)
+    for norm, other in ((exact.norm2, block.norm2), ):
+        norm.load_state_dict(other.state_dict())
+        norm.weight.data.mul_(100), other.weight.data.mul_(100)
+    exact.act2.load_state_dict(block.act2.state_dict())
+    expected = exact.act2(exact.norm2(x.double()))
+    joined = frozen_norm.activate_normed(block.act2, block.norm2, x)
+    assert joined.dtype == dtype
+    error = (joined.double() - expected).abs().max()
+    assert error <= 2 * torch.finfo(dtype).eps * expected.abs().max()
+
+
 def test_a_norm_without_weights(image):
     block = make_block(act_cfg=dict(type='AconC'))
     plain = nn.BatchNorm2d(16, affine=False).eval()

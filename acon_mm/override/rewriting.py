@@ -72,7 +72,8 @@ def _compile(source: str, filename: str, qualname: str,
         args=ast.arguments(
             posonlyargs=[], kwonlyargs=[], kw_defaults=[], defaults=[],
             args=[ast.arg(arg=variable) for variable in free]),
-        body=[ast.ClassDef(name, [], [], [definition], []),
+        body=[ast.Global([name]),  # or the method closes over it
+              ast.ClassDef(name, [], [], [definition], []),
               ast.Return(method)],
         decorator_list=[])
     module = ast.fix_missing_locations(ast.Module([outer], type_ignores=[]))

@@ -1,0 +1,81 @@
+"""Widths that only a forward pass tells."""
+import pytest
+import torch
+import torch.nn as nn
+
+from acon_mm import swap_activations
+from acon_mm.activations import AconBase
+
+
+class Probed(nn.Module):
+    """A backbone whose source hides what arrives at its activation."""
+
+    def __init__(self, *smallest):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.relu = nn.ReLU()
+        self.sizes = []
+        self.smallest = smallest
+
+    def arrange(self, x):
+        return x
+
+    def forward(self, x):
+        self.sizes.append(tuple(x.shape[2:]))
+        assert x.shape[2:] >= self.smallest
+        return self.relu(self.arrange(self.conv(x)))
+
+
+class Tokens(Probed):
+
+    def arrange(self, x):
+        return x.flatten(2).transpose(1, 2)
+
+
+class Sequence(Probed):
+
+    def arrange(self, x):
+        return x.flatten(2)
+
+
+class ChannelsLast(Probed):
+
+    def arrange(self, x):
+        return x.permute(0, 2, 3, 1)
+
+
+class Vector(Probed):
+
+    def arrange(self, x):
+        return x.mean((2, 3))
+
+
+class Square(Probed):
+
+    def arrange(self, x):
+        assert x.size(2) == x.size(3)
+        return x
+
+
+@pytest.mark.parametrize('cls, channel_dim', [
+    (Probed, 1), (Tokens, -1), (Sequence, 1), (ChannelsLast, -1),
+    (Vector, -1), (Square, 1)])
+def test_the_channels_do_not_follow_the_image(cls, channel_dim):
+    model = cls()
+    swap_activations(model, dict(type='AconC'))
+    act = next(m for m in model.modules() if isinstance(m, AconBase))
+    assert (act.num_channels, act.channel_dim) == (8, channel_dim)
+    model(torch.randn(2, 3, 48, 48))
+    assert model.training
+
+
+def test_a_larger_image_where_a_small_one_fails():
+    model = Probed(200, 200)
+    swap_activations(model, dict(type='AconC'))
+    assert model.relu.num_channels == 8
+    assert model.sizes == [(64, 96), (256, 320), (320, 256)]
+
+
+def test_a_pass_that_fails_tells_no_width():
+    with pytest.raises(ValueError, match='Probed.relu .* cannot be known'):
+        swap_activations(Probed(1000, 1000), dict(type='AconC'))

@@ -1,0 +1,336 @@
+"""The override on classes written in all the ways that Python allows."""
+import copy
+import functools
+import inspect
+import pickle
+import traceback
+
+import pytest
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch.nn.functional import gelu as bend
+
+from acon_mm import swap_activations
+from acon_mm.activations import AconBase
+from acon_mm.override.per_width import ActPerWidth
+
+SLOPE = 0.5
+
+
+def swap(model, placement='all'):
+    return swap_activations(model, dict(type='AconC'), placement)
+
+
+def acons(model):
+    return {n: m.num_channels for n, m in model.named_modules()
+            if isinstance(m, AconBase)}
+
+
+class Two(nn.Module):
+    """Two widths behind one activation; subclasses write the forward."""
+
+    def __init__(self, **acts):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 6, 1)
+        self.relu = nn.ReLU()
+        for name, act in acts.items():
+            setattr(self, name, act)
+
+    def forward(self, x):
+        return self.relu(self.b(self.relu(self.a(x))))
+
+
+IMAGE = torch.randn(2, 3, 5, 5, generator=torch.manual_seed(1))
+
+
+def check_like_stock(stock, image=IMAGE):
+    """The swapped module computes the same and trains all that is new."""
+    model = copy.deepcopy(stock)
+    swap(model)
+    torch.testing.assert_close(model(image), stock(image), atol=0.05, rtol=0)
+    model(image).square().sum().backward()
+    for name in acons(model):
+        for parameter in model.get_submodule(name).parameters():
+            assert parameter.grad is not None, name
+    return model
+
+
+class OtherNames(Two):
+
+    def __init__(self):
+        super().__init__(act=nn.SiLU())
+        self.c, self.relu1 = nn.Conv2d(6, 8, 1), nn.Conv2d(8, 8, 1)
+
+    def forward(self, x):
+        x = self.c(self.act(self.b(self.act(self.a(x)))))
+        return self.relu(self.relu1(self.relu(x)))
+
+
+def test_a_seat_takes_no_name_that_the_class_uses():
+    model = check_like_stock(OtherNames())
+    assert isinstance(model.relu1, nn.Conv2d)
+    assert acons(model) == dict(act1=6, act2=4, relu_act1=8, relu_act2=8)
+    twin = pickle.loads(pickle.dumps(model))
+    torch.testing.assert_close(twin(IMAGE), model(IMAGE))
+
+
+def doubled(function):
+
+    @functools.wraps(function)
+    def wrapper(self, x):
+        return 2 * function(self, x)
+
+    return wrapper
+
+
+class Decorated(Two):
+
+    @doubled
+    def forward(self, x):
+        return self.relu(self.b(self.relu(self.a(x))))
+
+
+def test_decorators_go_on_working():
+    model = check_like_stock(Decorated())
+    assert isinstance(model.relu, ActPerWidth)
+    assert acons(model) == {'relu.acts.4': 4, 'relu.acts.6': 6}
+
+
+class Private(Two):
+    SIZE = 3
+
+    def __init__(self):
+        super().__init__()
+        self.__scale = 2.
+
+    def forward(self, x: 'not.a.name', size: int = SIZE, *,  # noqa: F722
+                shift: float = SLOPE) -> 'nor.this':  # noqa: F722
+        x = self.relu(self.a(x)) * self.__scale
+        return self.relu(self.b(x)) + size + shift
+
+
+def test_private_names_defaults_and_annotations():
+    model = check_like_stock(Private())
+    assert inspect.signature(type(model).forward) == inspect.signature(
+        Private.forward)
+    assert acons(model) == dict(act1=4, act2=6)
+
+
+class Closure(Two):
+
+    def forward(self, x):
+
+        def inner(y):
+            return self.relu(self.b(y))
+
+        assert super().extra_repr() == '' and __class__ is Closure
+        return inner(self.relu(self.a(x)))
+
+
+def test_closures_and_super():
+    assert acons(check_like_stock(Closure())) == dict(act1=6, act2=4)
+
+
+def test_errors_show_the_code_that_ran():
+    model = Two()
+    swap(model)
+    with pytest.raises(RuntimeError) as error:
+        model(torch.randn(2, 5, 4, 4))
+    lines = ''.join(traceback.format_exception(error.value))
+    assert 'return self.act1(self.b(self.act2(self.a(x))))' in lines
+
+
+def test_a_scripted_module_has_the_new_activations():
+    model = Two()
+    swap(model)
+    with torch.no_grad():
+        model.act2.p2 += SLOPE
+    torch.testing.assert_close(torch.jit.script(model)(IMAGE), model(IMAGE))
+
+
+class Keyword(Two):
+
+    def forward(self, x):
+        x = self.relu(input=self.a(x))
+        return self.relu(self.b(x))
+
+
+def test_a_keyword_argument_is_no_known_width():
+    with pytest.raises(ValueError, match='Keyword.* cannot be known'):
+        swap(Keyword(), ['act1'])
+
+
+class Statement(Two):
+
+    def forward(self, x):
+        x = self.a(x)
+        self.relu(x)
+        return self.b(x)
+
+
+class Reading(Two):
+
+    def forward(self, x):
+        x = self.a(x)
+        y = self.relu(x)
+        return self.b(x + y)
+
+
+class Alias(Two):
+
+    def forward(self, x):
+        x = self.a(x)
+        identity = x
+        x = self.relu(x)
+        return self.b(x + identity)
+
+
+@pytest.mark.parametrize('cls', [Statement, Reading, Alias])
+def test_what_spreads_in_place_is_left_and_told(cls):
+    model = cls(relu=nn.ReLU(inplace=True), other=nn.Sequential(
+        nn.Conv2d(3, 4, 1), nn.PReLU(4)))
+    report = swap(model)
+    assert isinstance(model.relu, nn.ReLU)
+    assert ('relu', 'inplace, and its input is read again') in [
+        (entry.path, entry.reason) for entry in report.left]
+
+
+@pytest.mark.parametrize('cls', [Reading, Alias])
+def test_what_does_not_spread_is_swapped(cls):
+    assert len(acons(check_like_stock(cls()))) == 1
+
+
+class Multiplied(Two):
+
+    def forward(self, x):
+        x = self.a(x)
+        y = self.relu(x)
+        x.mul_(2)
+        return self.b(x + y)
+
+
+class Assigned(Two):
+
+    def forward(self, x):
+        x = self.a(x)
+        y = self.relu(x)
+        x[:, 0] = 1
+        return self.b(x + y)
+
+
+@pytest.mark.parametrize('cls', [Multiplied, Assigned])
+def test_an_input_that_is_changed_afterwards_is_copied(cls):
+    check_like_stock(cls())
+
+
+class Conditional(Two):
+    """Calls that never run for all kinds of reasons."""
+
+    def __init__(self, fast):
+        super().__init__(early=nn.ReLU(), helped=nn.ReLU(), short=nn.ReLU(),
+                         chosen=nn.ReLU())
+        self.fast = fast
+
+    def forward(self, x):
+        x = self.relu(self.a(x))
+        x = self.fast and x or self.short(self.a(x[:, :3]))
+        if not self.fast:
+            x = self._help(x)
+        x = x if self.fast else self.chosen(self.a(x[:, :3]))
+        if self.fast:
+            return x
+        return self.early(self.a(x[:, :3]))
+
+    def _help(self, x):
+        return self.helped(self.a(x[:, :3]))
+
+
+class Eager(Conditional):
+
+    def forward(self, x):
+        x = self.relu(self.a(x))
+        if self.fast:
+            return x
+        x = self._help(self.chosen(self.a(x[:, :3])))
+        return self.early(self.a(x[:, :3])) + self.short(self.a(x[:, :3]))
+
+
+def test_code_that_the_flags_of_a_module_rule_out_has_no_parameters():
+    model = Conditional(fast=True)
+    report = swap(model)
+    # `x and y or z` asks a tensor: z may run
+    assert set(acons(model)) == {'relu', 'short'}
+    assert {e.path for e in report.left if e.reason == 'never called'} == {
+        'early', 'helped', 'chosen'}
+    assert set(acons(check_like_stock(Eager(fast=False)))) == {
+        'relu', 'early', 'helped', 'short', 'chosen'}
+    assert set(acons(check_like_stock(Eager(fast=True)))) == {'relu'}
+
+
+class Grandparent(Two):
+
+    def forward(self, x):
+        return self.relu(self.a(x))
+
+
+class Middle(Grandparent):
+
+    def forward(self, x):
+        return self.b(self.a(x))
+
+
+class Grandchild(Middle):
+
+    def forward(self, x):
+        return super().forward(x)
+
+
+def test_super_goes_as_far_as_it_is_called():
+    with pytest.raises(ValueError, match='matches no pointwise activation'):
+        swap(Grandchild())
+
+
+class Backwards(nn.Sequential):
+
+    def forward(self, x):
+        for layer in reversed(list(self)):
+            x = layer(x)
+        return x
+
+
+def test_a_sequence_with_a_forward_of_its_own_is_not_in_order():
+    model = nn.Sequential(
+        Backwards(nn.ReLU(), nn.Conv2d(3, 4, 1)), nn.SiLU())
+    report = swap(model, ['1'])
+    assert [e.reason for e in report.left] == [
+        'no call in the source of Backwards']
+
+
+class Functions(Two):
+
+    def __init__(self, function):
+        super().__init__()
+        self.activation = function
+
+    def forward(self, x):
+        return bend(self.activation(self.relu(self.a(x))))
+
+
+@pytest.mark.parametrize('function', [
+    F.silu, functools.partial(F.leaky_relu, negative_slope=0.1), torch.relu])
+def test_functions_by_any_name_are_told(function):
+    report = swap(Functions(function))
+    assert report.functional == [('forward', 'bend'),
+                                 ('forward', 'self.activation')]
+
+
+def test_a_module_by_that_name_is_no_function():
+    assert swap(Functions(nn.SiLU())).functional == [('forward', 'bend')]
+
+
+def test_kinds_that_stay_are_told():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.ELU(), nn.ReLU6())
+    report = swap(model, ['1'])
+    assert [(e.path, e.reason) for e in report.left] == [
+        ('3', 'outside the placement'), ('2', 'ACON cannot start like it')]
