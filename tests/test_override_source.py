@@ -104,8 +104,8 @@ class Private(Two):
         super().__init__()
         self.__scale = 2.
 
-    def forward(self, x: 'not.a.name', size: int = SIZE, *,  # noqa: F722
-                shift: float = SLOPE) -> 'nor.this':  # noqa: F722
+    def forward(self, x: SIZE, size: int = SIZE, *,
+                shift: float = SLOPE) -> SIZE:  # names of the class alone
         x = self.relu(self.a(x)) * self.__scale
         return self.relu(self.b(x)) + size + shift
 
