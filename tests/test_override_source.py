@@ -1,5 +1,4 @@
 """The override on classes written in all the ways that Python allows."""
-import copy
 import functools
 import inspect
 import pickle
@@ -9,51 +8,12 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from override_cases import IMAGE, Two, acons, check_like_stock, swap
 from torch.nn.functional import gelu as bend
 
-from acon_mm import swap_activations
-from acon_mm.activations import AconBase
 from acon_mm.override.per_width import ActPerWidth
 
 SLOPE = 0.5
-
-
-def swap(model, placement='all'):
-    return swap_activations(model, dict(type='AconC'), placement)
-
-
-def acons(model):
-    return {n: m.num_channels for n, m in model.named_modules()
-            if isinstance(m, AconBase)}
-
-
-class Two(nn.Module):
-    """Two widths behind one activation; subclasses write the forward."""
-
-    def __init__(self, **acts):
-        super().__init__()
-        self.a, self.b = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 6, 1)
-        self.relu = nn.ReLU()
-        for name, act in acts.items():
-            setattr(self, name, act)
-
-    def forward(self, x):
-        return self.relu(self.b(self.relu(self.a(x))))
-
-
-IMAGE = torch.randn(2, 3, 5, 5, generator=torch.manual_seed(1))
-
-
-def check_like_stock(stock, image=IMAGE):
-    """The swapped module computes the same and trains all that is new."""
-    model = copy.deepcopy(stock)
-    swap(model)
-    torch.testing.assert_close(model(image), stock(image), atol=0.05, rtol=0)
-    model(image).square().sum().backward()
-    for name in acons(model):
-        for parameter in model.get_submodule(name).parameters():
-            assert parameter.grad is not None, name
-    return model
 
 
 class OtherNames(Two):
@@ -222,73 +182,6 @@ class Assigned(Two):
 @pytest.mark.parametrize('cls', [Multiplied, Assigned])
 def test_an_input_that_is_changed_afterwards_is_copied(cls):
     check_like_stock(cls())
-
-
-class Conditional(Two):
-    """Calls that never run for all kinds of reasons."""
-
-    def __init__(self, fast):
-        super().__init__(early=nn.ReLU(), helped=nn.ReLU(), short=nn.ReLU(),
-                         chosen=nn.ReLU())
-        self.fast = fast
-
-    def forward(self, x):
-        x = self.relu(self.a(x))
-        x = self.fast and x or self.short(self.a(x[:, :3]))
-        if not self.fast:
-            x = self._help(x)
-        x = x if self.fast else self.chosen(self.a(x[:, :3]))
-        if self.fast:
-            return x
-        return self.early(self.a(x[:, :3]))
-
-    def _help(self, x):
-        return self.helped(self.a(x[:, :3]))
-
-
-class Eager(Conditional):
-
-    def forward(self, x):
-        x = self.relu(self.a(x))
-        if self.fast:
-            return x
-        x = self._help(self.chosen(self.a(x[:, :3])))
-        return self.early(self.a(x[:, :3])) + self.short(self.a(x[:, :3]))
-
-
-def test_code_that_the_flags_of_a_module_rule_out_has_no_parameters():
-    model = Conditional(fast=True)
-    report = swap(model)
-    # `x and y or z` asks a tensor: z may run
-    assert set(acons(model)) == {'relu', 'short'}
-    assert {e.path for e in report.left if e.reason == 'never called'} == {
-        'early', 'helped', 'chosen'}
-    assert set(acons(check_like_stock(Eager(fast=False)))) == {
-        'relu', 'early', 'helped', 'short', 'chosen'}
-    assert set(acons(check_like_stock(Eager(fast=True)))) == {'relu'}
-
-
-class Grandparent(Two):
-
-    def forward(self, x):
-        return self.relu(self.a(x))
-
-
-class Middle(Grandparent):
-
-    def forward(self, x):
-        return self.b(self.a(x))
-
-
-class Grandchild(Middle):
-
-    def forward(self, x):
-        return super().forward(x)
-
-
-def test_super_goes_as_far_as_it_is_called():
-    with pytest.raises(ValueError, match='matches no pointwise activation'):
-        swap(Grandchild())
 
 
 class Backwards(nn.Sequential):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch.nn as nn
 
-from acon_mm.override.conditions import conditions_of
+from acon_mm.override.conditions import Pick, conditions_of, picks_of
 from acon_mm.override.dataflow import layers_behind
 from acon_mm.override.in_place import is_overwritten, is_read_again
 from acon_mm.override.source import method_tree, methods, self_path
@@ -29,6 +29,8 @@ class CallSite(NamedTuple):
             last first: ``('norm2', 'conv2')``.
         conditions (tuple[str]): What must hold for it to run, as far as the
             code of the class says: ``('self.with_proj', )``.
+        picks (tuple[Pick]): Tests of a loop's index that choose which layers
+            of the chain it sees.
         overwritten (bool): Whether ``x`` is changed in place afterwards.
         read_again (bool): Whether ``x`` is read afterwards, which is
             another ``x`` if the call is ``inplace``.
@@ -38,6 +40,7 @@ class CallSite(NamedTuple):
     index: int
     chain: tuple[str, ...]
     conditions: tuple[str, ...]
+    picks: tuple[Pick, ...]
     overwritten: bool
     read_again: bool
 
@@ -65,6 +68,7 @@ def call_sites(cls: type[nn.Module], attr: str) -> tuple[CallSite, ...]:
             index = seats.setdefault((ordinal, chain), len(seats) + 1)
             sites.append(CallSite(name, ordinal, index, chain,
                                   conditions_of(cls, name, call),
+                                  picks_of(call),
                                   is_overwritten(tree, call),
                                   is_read_again(tree, call)))
     return tuple(sites)

@@ -2,6 +2,7 @@
 import ast
 import functools
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch.nn as nn
 
@@ -13,7 +14,8 @@ from acon_mm.override.source import (
 )
 
 # what a condition may call and still be fixed when the module is built
-FIXED_FUNCTIONS = {'any': any, 'len': len, 'hasattr': hasattr}
+FIXED_FUNCTIONS = {
+    'any': any, 'enumerate': enumerate, 'hasattr': hasattr, 'len': len}
 # statements after which the rest of a block does not run
 LEAVING = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
@@ -41,13 +43,59 @@ def conditions_of(cls: type[nn.Module], method: str,
         tuple[str]: Tests of the ``if``s around it, of those before it that
         return, and of the callers of the method; lists of loops around it.
     """
-    return (*_around(node), *_of_callers(cls, method))
+    picked = (f'any({pick.test} for {pick.index}, _ in '
+              f'enumerate(self.{pick.layers}))' for pick in picks_of(node))
+    return (*_around(node), *picked, *_of_callers(cls, method))
+
+
+class Pick(NamedTuple):
+    """A test of the index in a loop over layers.
+
+    ``for i, fc in enumerate(self.fcs)`` and ``i < self.num_fcs - 1`` inside:
+    the call never sees the last layer.
+
+    Attributes:
+        layers (str): Path of the list, ``'fcs'``.
+        index (str): ``'i'``.
+        test (str): ``'i < self.num_fcs - 1'``.
+    """
+    layers: str
+    index: str
+    test: str
+
+    def holds(self, module: nn.Module, index: int) -> bool:
+        """Whether the call can see the layer of that index."""
+        return _may_hold(module, self.test, **{self.index: index})
+
+
+def picks_of(node: ast.AST) -> tuple[Pick, ...]:
+    """Tests around a node that choose among the layers of a loop."""
+    loops = [_counted(around) for around in parents(node)]
+    return tuple(
+        Pick(*loop, test) for loop in filter(None, loops)
+        for test in _around(node)
+        if not _fixed(test) and _fixed(f'any({test} for {loop[1]} in ())'))
+
+
+def _counted(loop: ast.AST) -> tuple[str, str] | None:
+    """Layers and index of ``for i, layer in enumerate(self.layers)``."""
+    target = getattr(loop, 'target', None)
+    if not isinstance(loop, ast.For) or not isinstance(target, ast.Tuple):
+        return None
+    name = getattr(getattr(loop.iter, 'func', None), 'id', None)
+    layers = loop.iter.args and self_path(loop.iter.args[0])
+    if name != 'enumerate' or not layers or not isinstance(
+            target.elts[0], ast.Name):
+        return None
+    return layers, target.elts[0].id
 
 
 @functools.cache
 def _fixed(condition: str) -> bool:
     tree = ast.parse(condition)
     names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    names -= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)
+              and isinstance(n.ctx, ast.Store)}
     attributes = {n.attr for n in ast.walk(tree)
                   if isinstance(n, ast.Attribute)}
     called = {getattr(n.func, 'id', None) for n in ast.walk(tree)
@@ -57,10 +105,10 @@ def _fixed(condition: str) -> bool:
             and called <= set(FIXED_FUNCTIONS))
 
 
-def _may_hold(module: nn.Module, condition: str) -> bool:
-    if not _fixed(condition):
+def _may_hold(module: nn.Module, condition: str, **known: int) -> bool:
+    if not known and not _fixed(condition):
         return True
-    scope = {'self': module, '__builtins__': {}, **FIXED_FUNCTIONS}
+    scope = {'self': module, '__builtins__': {}, **FIXED_FUNCTIONS, **known}
     try:
         return bool(eval(condition, scope))
     except Exception:  # the stock code may guard it elsewhere

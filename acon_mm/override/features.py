@@ -2,6 +2,7 @@
 import torch.nn as nn
 
 from acon_mm.override.call_sites import CallSite
+from acon_mm.override.conditions import Pick
 from acon_mm.override.dataflow import returned_layers
 from acon_mm.override.seated import stock_class
 from acon_mm.override.source import methods, parse
@@ -48,7 +49,7 @@ def features_at(owner: nn.Module, attr: str,
     features = seat_features(owner, attr, features_of)
     if features is not None:
         return {features}
-    return _after(owner, site.chain) if site is not None else set()
+    return _after(owner, site.chain, site.picks) if site else set()
 
 
 def layers_at(owner: nn.Module, site: CallSite | None) -> list[nn.Module]:
@@ -63,11 +64,16 @@ def layers_at(owner: nn.Module, site: CallSite | None) -> list[nn.Module]:
     return layers
 
 
-def _after(owner: nn.Module, chain: tuple[str, ...]) -> set[Features]:
+def _after(owner: nn.Module, chain: tuple[str, ...],
+           picks: tuple[Pick, ...] = ()) -> set[Features]:
     for path in chain:
         found = _resolve(owner, path)
         if found is None:
             return set()
+        for pick in picks:
+            if pick.layers == path:
+                found = [layer for index, layer in enumerate(found)
+                         if pick.holds(owner, index)]
         answers = {features_of(layer) for layer in found}
         if answers - {None}:
             return set() if None in answers else answers

@@ -1,0 +1,46 @@
+"""What the tests of the override on classes of any kind share."""
+import copy
+
+import torch
+import torch.nn as nn
+
+from acon_mm import swap_activations
+from acon_mm.activations import AconBase
+
+
+def swap(model, placement='all'):
+    return swap_activations(model, dict(type='AconC'), placement)
+
+
+def acons(model):
+    return {n: m.num_channels for n, m in model.named_modules()
+            if isinstance(m, AconBase)}
+
+
+class Two(nn.Module):
+    """Two widths behind one activation; subclasses write the forward."""
+
+    def __init__(self, **acts):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 6, 1)
+        self.relu = nn.ReLU()
+        for name, act in acts.items():
+            setattr(self, name, act)
+
+    def forward(self, x):
+        return self.relu(self.b(self.relu(self.a(x))))
+
+
+IMAGE = torch.randn(2, 3, 5, 5, generator=torch.manual_seed(1))
+
+
+def check_like_stock(stock, image=IMAGE):
+    """The swapped module computes the same and trains all that is new."""
+    model = copy.deepcopy(stock)
+    swap(model)
+    torch.testing.assert_close(model(image), stock(image), atol=0.05, rtol=0)
+    model(image).square().sum().backward()
+    for name in acons(model):
+        for parameter in model.get_submodule(name).parameters():
+            assert parameter.grad is not None, name
+    return model
