@@ -4,7 +4,6 @@ Every member is the smooth maximum of two linear functions of its input,
 Eq. 2-5 of "Activate or Not: Learning Customized Activation" (CVPR 2021,
 https://arxiv.org/abs/2009.04759); :func:`acon_mm.functional.acon` computes it.
 """
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -15,8 +14,9 @@ from torch import Tensor
 from acon_mm import functional
 from acon_mm.registry import MODELS
 
-# the module of the functions that `init_cfg` runs
-INITIALIZERS = 'mmengine.model.weight_init'
+# MMEngine's record of an initialization, and what it says of a parameter
+INIT_RECORD = '_params_init_info'
+UNCHANGED, CHECKPOINT = 'The value is the same before and', ': load from '
 
 
 class Start(NamedTuple):
@@ -93,16 +93,20 @@ class AconBase(nn.Module):
         """Set the start; MMEngine calls it after the parent's own."""
         raise NotImplementedError
 
-    def apply(self, fn: Callable[[nn.Module], None]) -> 'AconBase':
-        """As :meth:`torch.nn.Module.apply`, but keeps the start.
+    def __delattr__(self, name: str) -> None:
+        """Start anew at the end of ``init_weights`` of the model around.
 
-        MMEngine's initializers (``init_cfg`` of a parent) go to every
-        convolution and norm below it, the beta net's as well.
+        ``init_cfg`` of a parent and a head's loop over its convolutions
+        and norms change the beta net as well. MMEngine keeps a record of
+        what set each parameter and takes it away at the end.
         """
-        super().apply(fn)
-        if fn.__module__ == INITIALIZERS and self.num_channels is not None:
+        record = vars(self).get(name) if name == INIT_RECORD else None
+        super().__delattr__(name)
+        sources = [record[p]['init_info'] for p in self.parameters()
+                   if record and p in record]
+        if not all(s.startswith(UNCHANGED) for s in sources) and not any(
+                CHECKPOINT in s for s in sources):
             self.init_weights()
-        return self
 
     def start_like(self, start: Start) -> None:
         """Begin as the activation that ``start`` describes."""

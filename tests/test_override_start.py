@@ -46,25 +46,56 @@ def test_a_parents_init_cfg_passes_the_beta_net_by():
     assert not (model[1].fc1.weight == 3).any()
 
 
-def test_somebodys_own_function_reaches_the_beta_net():
-    act = MetaAconC(8)
-    act.apply(lambda m: nn.init.constant_(m.weight, 2.) if isinstance(
-        m, nn.Conv2d) else None)
-    assert (act.fc1.weight == 2).all()
+class Net(BaseModule):
+
+    def __init__(self, init_cfg=None):
+        super().__init__(init_cfg)
+        self.layers = nn.Sequential(nn.Conv2d(3, 8, 1), MetaAconC(8))
 
 
-def test_a_checkpoint_of_init_cfg_is_kept(tmp_path):
+class Looping(BaseModule):
+    """A head with an initialization of its own, such as YOLOFHead's."""
 
-    class Net(BaseModule):
+    def __init__(self, **kwargs):
+        super().__init__()
+        self.net = Net(**kwargs)
 
-        def __init__(self, init_cfg=None):
-            super().__init__(init_cfg)
-            self.conv, self.act = nn.Conv2d(3, 8, 1), MetaAconC(8)
+    def init_weights(self):
+        super().init_weights()
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=0.01)
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.constant_(module.weight, 7.)
 
+
+def test_a_loop_over_the_norms_of_a_head_passes_the_beta_net_by():
+    model = Sequential(Looping())
+    model.init_weights()
+    act = model[0].net.layers[1]
+    assert (act.bn1.weight == 1).all() and act.fc1.weight.std() > 0.1
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
     trained = Net()
     for parameter in trained.parameters():
         nn.init.constant_(parameter, 0.5)
     torch.save(trained.state_dict(), tmp_path / 'a.pth')
-    model = Net(dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth')))
+    return dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth'))
+
+
+def test_a_checkpoint_of_init_cfg_is_kept(checkpoint):
+    model = Sequential(
+        Net([dict(type='Constant', val=3., layer='BatchNorm2d'), checkpoint]))
     model.init_weights()
+    assert all((p == 0.5).all() for p in model.parameters())
+
+
+def test_a_second_call_changes_nothing():
+    model = Sequential(Net())
+    model.init_weights()
+    for parameter in model.parameters():
+        nn.init.constant_(parameter, 0.5)
+    model.init_weights()  # MMEngine warns, and leaves the model as it is
     assert all((p == 0.5).all() for p in model.parameters())
