@@ -53,7 +53,8 @@ def _draw_op(rows: list[dict[str, str]]) -> plt.Figure:
     left.axhline(1, color='black', linewidth=.5)
     left.set_xticks([i + .4 for i in range(len(shapes))], shapes, fontsize=8)
     left.set_title(f'time forward + backward, SiLU = 1, {rows[0]["dtype"]}')
-    left.legend(fontsize=8, ncols=2)
+    left.legend(fontsize=8, ncols=6, loc='upper center',
+                bbox_to_anchor=(0.5, -0.07))
     first = [row for row in rows if row['shape'] == shapes[0]]
     right.barh([row['function'] for row in first],
                [int(row['saved_bytes']) / int(row['input_bytes'])
