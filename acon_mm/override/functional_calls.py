@@ -36,21 +36,22 @@ def functional_calls(model: nn.Module) -> list[tuple[str, str]]:
     found = []
     for path, module in model.named_modules():
         prefix = f'{path}.' if path else ''
-        for method, name, conditions in _calls(stock_class(type(module))):
-            if runs(module, conditions) and (
-                    not name.startswith('self.') or _holds(module, name)):
+        cls = stock_class(type(module))
+        for method, name, call in _calls(cls):
+            if (not name.startswith('self.') or _holds(module, name)) and (
+                    runs(module, conditions_of(cls, method, call))):
                 found.append((f'{prefix}{method}', name))
     return found
 
 
 @functools.cache
-def _calls(cls: type[nn.Module]) -> tuple[tuple[str, str, tuple], ...]:
-    """(method, function, conditions): ``F.relu``, or whatever the class
-    calls as ``self.<attr>``, which each module of it must answer for."""
+def _calls(cls: type[nn.Module]) -> tuple[tuple[str, str, ast.Call], ...]:
+    """(method, function, call): ``F.relu``, or whatever the class calls as
+    ``self.<attr>``, which each module of it must answer for."""
     if cls.__module__.startswith('torch.') or '.losses.' in cls.__module__:
         return ()
     return tuple(
-        (method, ast.unparse(node.func), conditions_of(cls, method, node))
+        (method, ast.unparse(node.func), node)
         for method, function in methods(cls).items() if 'loss' not in method
         for node in ast.walk(parse(function) or ast.Module([], []))
         if isinstance(node, ast.Call) and (
