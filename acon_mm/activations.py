@@ -94,16 +94,20 @@ class AconBase(nn.Module):
         raise NotImplementedError
 
     def __delattr__(self, name: str) -> None:
-        """Start anew at the end of ``init_weights`` of the model around.
+        """Begin as what was replaced, after ``init_weights`` of the model.
 
         ``init_cfg`` of a parent and a head's loop over its convolutions
-        and norms change the beta net as well. MMEngine keeps a record of
-        what set each parameter and takes it away at the end.
+        and norms change the beta net as well: with ``init='paper'`` that is
+        how a model trains from scratch, with 'match' the start is lost.
+        MMEngine keeps a record of what set each parameter and takes it away
+        at the end.
         """
         record = vars(self).get(name) if name == INIT_RECORD else None
         super().__delattr__(name)
+        if record is None or self.init != 'match':
+            return
         sources = [record[p]['init_info'] for p in self.parameters()
-                   if record and p in record]
+                   if p in record]
         if not all(s.startswith(UNCHANGED) for s in sources) and not any(
                 CHECKPOINT in s for s in sources):
             self.init_weights()

@@ -37,7 +37,7 @@ def test_beta_starts_the_same_for_every_image(scope, scope_name, cfg):
 def test_a_parents_init_cfg_passes_the_beta_net_by():
     torch.manual_seed(0)
     model = Sequential(
-        nn.Conv2d(3, 8, 1), MetaAconC(8), AconC(8),
+        nn.Conv2d(3, 8, 1), MetaAconC(8, init='match'), AconC(8),
         init_cfg=dict(type='Constant', val=3., layer=['Conv2d',
                                                       'BatchNorm2d']))
     model.init_weights()
@@ -48,9 +48,10 @@ def test_a_parents_init_cfg_passes_the_beta_net_by():
 
 class Net(BaseModule):
 
-    def __init__(self, init_cfg=None):
+    def __init__(self, init_cfg=None, init='match'):
         super().__init__(init_cfg)
-        self.layers = nn.Sequential(nn.Conv2d(3, 8, 1), MetaAconC(8))
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 8, 1), MetaAconC(8, init=init))
 
 
 class Looping(BaseModule):
@@ -74,6 +75,15 @@ def test_a_loop_over_the_norms_of_a_head_passes_the_beta_net_by():
     model.init_weights()
     act = model[0].net.layers[1]
     assert (act.bn1.weight == 1).all() and act.fc1.weight.std() > 0.1
+
+
+def test_from_scratch_the_beta_net_is_initialized_with_the_model():
+    model = Sequential(Looping(init='paper'))
+    p1 = model[0].net.layers[1].p1.clone()
+    model.init_weights()
+    act = model[0].net.layers[1]
+    assert (act.bn1.weight == 7).all() and act.fc1.weight.std() < 0.02
+    assert (act.p1 == p1).all()
 
 
 @pytest.fixture
