@@ -147,11 +147,12 @@ def _build_act(seat: Seat, act_cfg: dict, name: str,
             'cannot be known: leave it out of placement by naming the paths '
             "to swap, such as ['layer4.*'].")
     new.start = start_of(seat.old) or new.start
+    if new.num_channels is not None:  # and so it has begun otherwise
+        new.init_weights()
     if features is not None:
         new.bind(features.width)
         if 'channel_dim' not in act_cfg:
             new.channel_dim = features.channel_dim
-    new.init_weights()
     return new
 
 
