@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from acon_mm import functional
 from acon_mm.functional import native_net
 from acon_mm.functional.tracing import is_traced
+from acon_mm.hooks import is_watched
 
 
 class OnePixelConv2d(nn.Conv2d):
@@ -77,16 +78,13 @@ def _is_native(mean: Tensor, modules: Sequence[nn.Module]) -> bool:
     return (mean.is_cpu and mean.dtype == torch.float32 and mean.numel() > 0
             and functional.get_implementation() in ('auto', 'native')
             and not is_traced(mean) and not torch.is_autocast_enabled('cpu')
-            and not nn.modules.module._has_any_global_hook()
             and all(map(_is_plain, modules))
             and native_net.unavailable() is None)
 
 
 def _is_plain(module: nn.Module) -> bool:
     """Whether a module is what its type says, and its tensors are dense."""
-    if (module._forward_hooks or module._forward_pre_hooks
-            or module._backward_hooks or module._backward_pre_hooks
-            or 'forward' in vars(module)):
+    if is_watched(module):
         return False
     if type(module) is nn.BatchNorm2d:
         return (module.track_running_stats and module.momentum is not None
@@ -101,7 +99,6 @@ def _are_dense(*tensors: Tensor | None) -> bool:
     """Whether a kernel may read and write them where they lie."""
     return all(t is not None and t.is_cpu and t.dtype == torch.float32
                and t.is_contiguous() for t in tensors)
-
 
 
 def _layer(conv: nn.Module, norm: nn.Module, samples: int) -> native_net.Layer:

@@ -5,7 +5,6 @@ that the scope owns (activations, backbones) is returned as it is. Any other
 ``X`` is a stock OpenMMLab module: it is looked up in the default scope and
 comes back as a builder that swaps the activations of what it builds.
 """
-import contextlib
 import difflib
 import inspect
 from collections.abc import Callable
@@ -146,8 +145,11 @@ def _scope_registry(scope: str) -> Registry:
             raise ImportError(
                 f"type='{SCOPE}.{scope}.*' needs {scope}, which is not "
                 f'installed: pip install {MODULE2PACKAGE[scope]}.')
-        with contextlib.suppress(ModuleNotFoundError):
+        try:
             import_module(f'{scope}.registry')
+        except ModuleNotFoundError as error:
+            if error.name not in (scope, f'{scope}.registry'):
+                raise  # it is installed, and something that it needs is not
     if scope not in ROOT_MODELS.children:
         known = [*MODULE2PACKAGE, *ROOT_MODELS.children]
         nearest = difflib.get_close_matches(scope, known, n=1, cutoff=0.)

@@ -11,6 +11,7 @@ from acon_mm.override.source import (
     methods,
     parents,
     self_path,
+    walk,
 )
 
 # what a condition may call and still be fixed when the module is built
@@ -166,7 +167,7 @@ def _of_callers(cls: type[nn.Module], method: str) -> tuple[str, ...]:
         return ()
     ways = []
     for name in methods(cls):
-        for node in ast.walk(method_tree(cls, name) or ast.Module([], [])):
+        for node in walk(method_tree(cls, name)):
             if not isinstance(node, ast.Attribute) or (
                     self_path(node) != method):
                 continue

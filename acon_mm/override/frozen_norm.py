@@ -10,15 +10,13 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.module import _has_any_global_hook
 
 from acon_mm.activations import AconBase
 from acon_mm.functional.tracing import is_traced
+from acon_mm.hooks import is_watched
 from acon_mm.override.source import self_path
 
 FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
-HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks',
-         '_backward_pre_hooks')
 
 
 def activate_normed(act: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
@@ -40,15 +38,12 @@ def activate_normed(act: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
 def is_frozen(norm: nn.Module) -> bool:
     """Whether it is a batch norm that applies its running statistics.
 
-    One that somebody hooks, or whose forward is not PyTorch's, is left to
-    run by itself.
+    One that somebody listens to, or whose forward is not PyTorch's, is left
+    to run by itself.
     """
     return (isinstance(norm, _BatchNorm) and not norm.training
             and norm.running_var is not None
-            and type(norm).forward in FORWARDS
-            and 'forward' not in vars(norm)
-            and not any(getattr(norm, hooks) for hooks in HOOKS)
-            and not _has_any_global_hook())
+            and type(norm).forward in FORWARDS and not is_watched(norm))
 
 
 def hand_over_norm(call: ast.Call) -> None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from acon_mm.override.conditions import conditions_of, runs
 from acon_mm.override.seated import stock_class
-from acon_mm.override.source import methods, parse, self_path
+from acon_mm.override.source import methods, parse, self_path, walk
 
 NAMES = ('relu', 'relu_', 'relu6', 'leaky_relu', 'leaky_relu_', 'prelu',
          'rrelu', 'rrelu_', 'elu', 'elu_', 'celu', 'celu_', 'selu', 'selu_',
@@ -53,7 +53,7 @@ def _calls(cls: type[nn.Module]) -> tuple[tuple[str, str, ast.Call], ...]:
     return tuple(
         (method, ast.unparse(node.func), node)
         for method, function in methods(cls).items() if 'loss' not in method
-        for node in ast.walk(parse(function) or ast.Module([], []))
+        for node in walk(parse(function))
         if isinstance(node, ast.Call) and (
             self_path(node.func) or _is_functional(node, function)))
 

@@ -13,7 +13,7 @@ GELU_BETA = 1.77
 HARDSWISH_BETA = 1.05
 MISH_BETA = 1.25
 QUICK_GELU_BETA = 1.702  # its definition: x * sigmoid(1.702 * x)
-# constant or without a kink where ACON has a straight line
+# no ACON tends to a constant other than 0, or is not 0 at 0
 UNMATCHED = (nn.ELU, nn.CELU, nn.SELU, nn.Softplus)
 
 

@@ -45,10 +45,12 @@ class Placement:
             return _require(seats, self.rule, seats, name)
         if self.rule == 'paper':
             return _require(_paper(seats, model), self.rule, seats, name)
-        taken = [_require([s for s in seats if fnmatchcase(s.path, pattern)],
-                          pattern, seats, name) for pattern in self.rule]
+        for pattern in self.rule:
+            _require([seat for seat in seats
+                      if fnmatchcase(seat.path, pattern)],
+                     pattern, seats, name)
         return [seat for seat in seats
-                if any(seat is one for some in taken for one in some)]
+                if any(fnmatchcase(seat.path, p) for p in self.rule)]
 
 
 def _require(chosen: list[Seat], rule: str, seats: list[Seat],

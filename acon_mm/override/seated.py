@@ -36,13 +36,13 @@ def seat_name(cls: type[nn.Module], attr: str, index: int) -> str:
     Where the code of ``cls`` has such names itself, ``relu1`` or
     ``relu_act1``.
     """
-    taken = attributes(stock_class(cls))
-    names = ['act', attr, f'{attr}_act'] if attr == 'relu' else [
-        attr, f'{attr}_act']
-    for name in names:
-        if not any(re.fullmatch(rf'{name}\d+', other) or (
-                other == name != attr) for other in taken):
-            break
+    def is_taken(name: str) -> bool:
+        return any(re.fullmatch(rf'{name}\d+', other) or other == name != attr
+                   for other in attributes(stock_class(cls)))
+
+    name = 'act' if attr == 'relu' and not is_taken('act') else attr
+    while is_taken(name):
+        name += '_act'
     return f'{name}{index}'
 
 

@@ -19,6 +19,9 @@ from acon_mm.override.seated import (
 )
 from acon_mm.width import Features
 
+# what an override puts on a seat
+PLACED = (AconBase, ActPerWidth)
+
 
 @dataclass
 class Seat:
@@ -36,8 +39,6 @@ class Seat:
         old (nn.Module): The activation that runs there now.
         features (set[Features]): Channels of its inputs, several where one
             call serves several widths, none where they are not known.
-        spreads (bool): Whether ``inplace=True`` changes what is read after
-            the call, as no other activation would.
     """
     path: str
     owner: nn.Module
@@ -49,6 +50,7 @@ class Seat:
 
     @property
     def spreads(self) -> bool:
+        """Whether it changes in place what is read after the call."""
         return getattr(self.old, 'inplace', False) is True and any(
             site.read_again for site in _running_sites(self.owner, self.attr)
             if not self.seated or site.index == self.site.index)
@@ -146,11 +148,9 @@ def _seats_of_calls(path: str, owner: nn.Module, attr: str,
 
 def _holders(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
     """Path, module and attribute of each activation."""
-    inside = {id(part) for module in model.modules()
-              if isinstance(module, (AconBase, ActPerWidth))
-              for part in module.modules()}
+    placed = placed_parts(model)
     for path, module in model.named_modules():
-        if id(module) in inside:
+        if id(module) in placed:
             continue
         seated = seated_names(type(module))
         for name, child in module._modules.items():
@@ -158,10 +158,15 @@ def _holders(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
                 yield f'{path}.{name}' if path else name, module, name
 
 
+def placed_parts(model: nn.Module) -> set[int]:
+    """``id`` of each module of what an override has put into ``model``."""
+    return {id(part) for module in model.modules()
+            if isinstance(module, PLACED) for part in module.modules()}
+
+
 def is_activation(module: nn.Module | None) -> bool:
     """Whether the override could replace it, or has put it there."""
-    return isinstance(module, (AconBase, ActPerWidth)) or (
-        start_of(module) is not None)
+    return isinstance(module, PLACED) or start_of(module) is not None
 
 
 def _is_list(owner: nn.Module) -> bool:

@@ -5,6 +5,7 @@ import functools
 import inspect
 import textwrap
 import types
+from collections.abc import Iterator
 
 import torch.nn as nn
 
@@ -47,6 +48,11 @@ def parse(function: types.FunctionType) -> ast.FunctionDef | None:
     return definition
 
 
+def walk(tree: ast.FunctionDef | None) -> Iterator[ast.AST]:
+    """All nodes of a tree, none of a function without source."""
+    return iter(()) if tree is None else ast.walk(tree)
+
+
 @functools.cache
 def method_tree(cls: type[nn.Module], name: str) -> ast.FunctionDef | None:
     """A method's tree with the layers in it that its callers hand over.
@@ -81,7 +87,7 @@ def _self_calls(cls: type[nn.Module]) -> dict[str, list[ast.Call]]:
     """Calls of methods and layers of ``self`` in the class, by name."""
     found: dict[str, list[ast.Call]] = {}
     for function in methods(cls).values():
-        for node in ast.walk(parse(function) or ast.Module([], [])):
+        for node in walk(parse(function)):
             path = self_path(getattr(node, 'func', None))
             if path:
                 found.setdefault(path, []).append(node)
@@ -138,9 +144,8 @@ def attributes(cls: type[nn.Module]) -> frozenset[str]:
     """Names that ``cls`` has or that its code reads or sets on ``self``."""
     found = set(dir(cls))
     for function in methods(cls).values():
-        tree = parse(function) or ast.Module([], [])
         found.update(
-            node.attr for node in ast.walk(tree)
+            node.attr for node in walk(parse(function))
             if isinstance(node, ast.Attribute)
             and getattr(node.value, 'id', None) == 'self')
     return frozenset(found)

@@ -14,7 +14,13 @@ from acon_mm.override.placement import Placement
 from acon_mm.override.probe import probe_features
 from acon_mm.override.report import SwapReport
 from acon_mm.override.seated import seat_calls, stock_class
-from acon_mm.override.seats import Seat, find_seats, idle_activations
+from acon_mm.override.seats import (
+    PLACED,
+    Seat,
+    find_seats,
+    idle_activations,
+    placed_parts,
+)
 from acon_mm.width import Features
 
 DEFAULT_TYPE = 'acon_mm.MetaAconC'
@@ -27,7 +33,7 @@ def swap_activations(model: nn.Module,
     """Replace pointwise activations of ``model``, in place.
 
     Where the source does not tell the width of a chosen activation, the
-    backbone runs once on an empty image.
+    backbone runs on two empty images.
 
     Args:
         model (nn.Module): A built model or a part of one, in any state of
@@ -91,9 +97,7 @@ def _freeze_new(model: nn.Module) -> None:
 
     The new modules follow; the old ones stay in the modes that they had.
     """
-    new = {id(part) for module in model.modules()
-           if isinstance(module, (AconBase, ActPerWidth))
-           for part in module.modules()}
+    new = placed_parts(model)
     modes = [(module, module.training) for module in model.modules()]
     model.train()
     for module, training in modes:
@@ -103,7 +107,7 @@ def _freeze_new(model: nn.Module) -> None:
 
 def _placed(seat: Seat) -> bool:
     """Whether an override before this one has been here."""
-    return isinstance(seat.old, (AconBase, ActPerWidth))
+    return isinstance(seat.old, PLACED)
 
 
 def _replace(seat: Seat, act_cfg: dict, name: str) -> nn.Module:
