@@ -1,4 +1,4 @@
-"""What the tests of the override on classes of any kind share."""
+"""What the tests of the override share."""
 import copy
 
 import torch
@@ -13,8 +13,12 @@ def swap(model, placement='all'):
 
 
 def acons(model):
-    return {n: m.num_channels for n, m in model.named_modules()
-            if isinstance(m, AconBase)}
+    """Activations of the ACON family by their paths."""
+    return {n: m for n, m in model.named_modules() if isinstance(m, AconBase)}
+
+
+def widths(model):
+    return {name: act.num_channels for name, act in acons(model).items()}
 
 
 class Two(nn.Module):
@@ -40,7 +44,7 @@ def check_like_stock(stock, image=IMAGE):
     swap(model)
     torch.testing.assert_close(model(image), stock(image), atol=0.05, rtol=0)
     model(image).square().sum().backward()
-    for name in acons(model):
-        for parameter in model.get_submodule(name).parameters():
+    for name, act in acons(model).items():
+        for parameter in act.parameters():
             assert parameter.grad is not None, name
     return model

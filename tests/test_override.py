@@ -6,9 +6,10 @@ import pytest
 import torch
 from mmdet.models.backbones.resnet import Bottleneck
 from mmengine.registry import MODELS
+from override_cases import acons
 
 from acon_mm import AconC, MetaAconC, swap_activations
-from acon_mm.activations import AconBase, Start
+from acon_mm.activations import Start
 
 BLOCKS = {18: 8, 34: 16, 50: 16, 101: 33, 152: 50}
 FAMILY = [('mmdet', 'ResNet'), ('mmdet', 'ResNetV1d'), ('mmdet', 'ResNeXt'),
@@ -20,10 +21,6 @@ def build(name, depth=50, **kwargs):
     if 'ResNeXt' in name:
         kwargs.update(groups=8, base_width=4)
     return MODELS.build(dict(type=name, depth=depth, **kwargs))
-
-
-def acons(model):
-    return {n: m for n, m in model.named_modules() if isinstance(m, AconBase)}
 
 
 @pytest.mark.parametrize('depth', BLOCKS)

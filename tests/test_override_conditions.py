@@ -2,7 +2,7 @@
 import pytest
 import torch
 import torch.nn as nn
-from override_cases import Two, acons, check_like_stock, swap
+from override_cases import Two, check_like_stock, swap, widths
 
 
 class Conditional(Two):
@@ -41,12 +41,12 @@ def test_code_that_the_flags_of_a_module_rule_out_has_no_parameters():
     model = Conditional(fast=True)
     report = swap(model)
     # `x and y or z` asks a tensor: z may run
-    assert set(acons(model)) == {'relu', 'short'}
+    assert set(widths(model)) == {'relu', 'short'}
     assert {e.path for e in report.left if e.reason == 'never called'} == {
         'early', 'helped', 'chosen'}
-    assert set(acons(check_like_stock(Eager(fast=False)))) == {
+    assert set(widths(check_like_stock(Eager(fast=False)))) == {
         'relu', 'early', 'helped', 'short', 'chosen'}
-    assert set(acons(check_like_stock(Eager(fast=True)))) == {'relu'}
+    assert set(widths(check_like_stock(Eager(fast=True)))) == {'relu'}
 
 
 class Perceptron(nn.Module):
@@ -77,8 +77,8 @@ class ShortPerceptron(Perceptron):
 @pytest.mark.parametrize('cls', [Perceptron, ShortPerceptron])
 def test_the_width_of_the_last_layer_has_no_parameters(cls):
     x = torch.randn(5, 3)
-    assert acons(check_like_stock(cls(3, 8, 8, 2), x)) == {'act': 8}
-    assert acons(check_like_stock(cls(3, 8, 6, 2), x)) == {
+    assert widths(check_like_stock(cls(3, 8, 8, 2), x)) == {'act': 8}
+    assert widths(check_like_stock(cls(3, 8, 6, 2), x)) == {
         'act.acts.8': 8, 'act.acts.6': 6}
     with pytest.raises(ValueError, match='matches no pointwise activation'):
         swap(cls(3, 2))

@@ -2,9 +2,9 @@
 import pytest
 import torch.nn as nn
 from mmengine.registry import MODELS
+from override_cases import acons
 
 from acon_mm import swap_activations
-from acon_mm.activations import AconBase
 
 RESNET = dict(type='acon_mm.ResNet', depth=18)
 
@@ -22,8 +22,6 @@ def one_sentence(error):
 @pytest.mark.parametrize('change, kind, words', [
     (dict(act_cfg='AconC'), TypeError,
      r"act_cfg='AconC' must be a dict: write act_cfg=dict\(type='acon_mm"),
-    (dict(act_cfg=dict(type='AconD')), KeyError,
-     "'AconD' is not a registered activation: did you mean 'Acon[ABC]'"),
     (dict(act_cfg=dict(type='BN')), TypeError,
      "'BN'.* does not build an activation: .*choose one such as"),
     (dict(act_cfg=dict(num_channels=7)), ValueError,
@@ -61,7 +59,7 @@ def test_an_act_cfg_that_a_base_class_takes_is_the_stock_modules(scope):
         type='acon_mm.LRASPPHead', in_channels=(4, 4, 8), in_index=(0, 1, 2),
         channels=8, branch_channels=(4, 4), num_classes=2,
         input_transform='multiple_select', act_cfg=dict(type='ReLU')))
-    assert any(isinstance(m, AconBase) for m in head.modules())
+    assert acons(head)
 
 
 def test_paper_leaves_the_heads_of_a_backbone_without_activations():

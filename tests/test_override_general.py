@@ -8,23 +8,16 @@ import torch.nn as nn
 from mmcv.cnn.bricks.transformer import FFN
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
+from override_cases import acons, swap
 
-from acon_mm import AconC, swap_activations
-from acon_mm.activations import AconBase
+from acon_mm import AconC
 from acon_mm.override.per_width import ActPerWidth
-
-ACON_C = dict(type='AconC')
-
-
-def swap(model, placement='all', **act_cfg):
-    return swap_activations(model, dict(ACON_C, **act_cfg), placement)
 
 
 def all_gradients(model, *inputs):
     model(*inputs).square().sum().backward()
     return all(p.grad is not None and bool(p.grad.isfinite().all())
-               for m in model.modules() if isinstance(m, AconBase)
-               for p in m.parameters())
+               for act in acons(model).values() for p in act.parameters())
 
 
 class Loop(nn.Module):
@@ -232,7 +225,8 @@ def test_tokens_have_their_channels_last():
 
 
 def test_an_act_cfg_learns_where_the_channels_are():
-    ffn = FFN(embed_dims=6, feedforward_channels=5, act_cfg=ACON_C)
+    ffn = FFN(embed_dims=6, feedforward_channels=5,
+              act_cfg=dict(type='AconC'))
     assert ffn.layers[0][1].channel_dim == -1
     assert ffn(torch.randn(2, 3, 6)).shape == (2, 3, 6)
 

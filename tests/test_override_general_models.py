@@ -8,10 +8,11 @@ import torch.nn as nn
 from mmcv.cnn import fuse_conv_bn
 from mmengine.model import ExponentialMovingAverage
 from mmengine.registry import MODELS
+from override_cases import acons
 from torch.nn.parallel import DistributedDataParallel
 
 from acon_mm import swap_activations
-from acon_mm.activations import AconBase, Start
+from acon_mm.activations import Start
 from acon_mm.override.kinds import start_of
 from acon_mm.override.per_width import ActPerWidth
 
@@ -47,10 +48,6 @@ IMAGE_BACKBONES = {
 def build(name, act_cfg=ACON_C, **kwargs):
     return MODELS.build(dict(type=f'acon_mm.{name}', act_cfg=act_cfg,
                              **kwargs))
-
-
-def acons(model):
-    return {n: m for n, m in model.named_modules() if isinstance(m, AconBase)}
 
 
 def total(outputs):

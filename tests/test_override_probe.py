@@ -2,9 +2,9 @@
 import pytest
 import torch
 import torch.nn as nn
+from override_cases import acons
 
 from acon_mm import swap_activations
-from acon_mm.activations import AconBase
 
 
 class Probed(nn.Module):
@@ -63,7 +63,7 @@ class Square(Probed):
 def test_the_channels_do_not_follow_the_image(cls, channel_dim):
     model = cls()
     swap_activations(model, dict(type='AconC'))
-    act = next(m for m in model.modules() if isinstance(m, AconBase))
+    act, = acons(model).values()
     assert (act.num_channels, act.channel_dim) == (8, channel_dim)
     model(torch.randn(2, 3, 48, 48))
     assert model.training

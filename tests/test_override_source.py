@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from override_cases import IMAGE, Two, acons, check_like_stock, swap
+from override_cases import IMAGE, Two, check_like_stock, swap, widths
 from torch.nn.functional import gelu as bend
 
 from acon_mm.override.per_width import ActPerWidth
@@ -30,7 +30,7 @@ class OtherNames(Two):
 def test_a_seat_takes_no_name_that_the_class_uses():
     model = check_like_stock(OtherNames())
     assert isinstance(model.relu1, nn.Conv2d)
-    assert acons(model) == dict(act1=6, act2=4, relu_act1=8, relu_act2=8)
+    assert widths(model) == dict(act1=6, act2=4, relu_act1=8, relu_act2=8)
     twin = pickle.loads(pickle.dumps(model))
     torch.testing.assert_close(twin(IMAGE), model(IMAGE))
 
@@ -54,7 +54,7 @@ class Decorated(Two):
 def test_decorators_go_on_working():
     model = check_like_stock(Decorated())
     assert isinstance(model.relu, ActPerWidth)
-    assert acons(model) == {'relu.acts.4': 4, 'relu.acts.6': 6}
+    assert widths(model) == {'relu.acts.4': 4, 'relu.acts.6': 6}
 
 
 class Private(Two):
@@ -74,7 +74,7 @@ def test_private_names_defaults_and_annotations():
     model = check_like_stock(Private())
     assert inspect.signature(type(model).forward) == inspect.signature(
         Private.forward)
-    assert acons(model) == dict(act1=4, act2=6)
+    assert widths(model) == dict(act1=4, act2=6)
 
 
 class Closure(Two):
@@ -89,7 +89,7 @@ class Closure(Two):
 
 
 def test_closures_and_super():
-    assert acons(check_like_stock(Closure())) == dict(act1=6, act2=4)
+    assert widths(check_like_stock(Closure())) == dict(act1=6, act2=4)
 
 
 def test_errors_show_the_code_that_ran():
@@ -158,7 +158,7 @@ def test_what_spreads_in_place_is_left_and_told(cls):
 
 @pytest.mark.parametrize('cls', [Reading, Alias])
 def test_what_does_not_spread_is_swapped(cls):
-    assert len(acons(check_like_stock(cls()))) == 1
+    assert len(widths(check_like_stock(cls()))) == 1
 
 
 class Multiplied(Two):
