@@ -10,12 +10,14 @@ class Conditional(Two):
 
     def __init__(self, fast):
         super().__init__(early=nn.ReLU(), helped=nn.ReLU(), short=nn.ReLU(),
-                         chosen=nn.ReLU())
+                         chosen=nn.ReLU(), spare=nn.ReLU(), other=nn.ReLU())
         self.fast = fast
 
     def forward(self, x):
         x = self.relu(self.a(x))
         x = self.fast and x or self.short(self.a(x[:, :3]))
+        self.fast or self.spare(self.a(x[:, :3]))
+        not self.fast and self.other(self.a(x[:, :3]))
         if not self.fast:
             x = self._help(x)
         x = x if self.fast else self.chosen(self.a(x[:, :3]))
@@ -43,7 +45,7 @@ def test_code_that_the_flags_of_a_module_rule_out_has_no_parameters():
     # `x and y or z` asks a tensor: z may run
     assert set(widths(model)) == {'relu', 'short'}
     assert {e.path for e in report.left if e.reason == 'never called'} == {
-        'early', 'helped', 'chosen'}
+        'early', 'helped', 'chosen', 'spare', 'other'}
     assert set(widths(check_like_stock(Eager(fast=False)))) == {
         'relu', 'early', 'helped', 'short', 'chosen'}
     assert set(widths(check_like_stock(Eager(fast=True)))) == {'relu'}

@@ -124,9 +124,9 @@ def test_a_keyword_argument_is_no_known_width():
 class Statement(Two):
 
     def forward(self, x):
-        x = self.a(x)
-        self.relu(x)
-        return self.b(x)
+        maps = [self.a(x)]
+        self.relu(maps[0])
+        return self.b(maps[0])
 
 
 class Reading(Two):
