@@ -1,4 +1,7 @@
 """Sizes of the paper's networks against the paper."""
+import runpy
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn as nn
@@ -7,6 +10,7 @@ from mmengine.analysis import FlopAnalyzer
 from acon_mm import AconC
 from acon_mm.complexity import measure, paper_networks
 
+TOOL = Path(__file__).parents[1] / 'tools/complexity.py'
 NETWORKS = {network.name: network for network in paper_networks()}
 
 
@@ -67,3 +71,16 @@ def test_the_analyser_counts_activations(act, cost):
     flops = FlopAnalyzer(act.eval(), (x, )).total()
     # products of parameters alone, (p1 - p2) and the like, are below C
     assert cost * x.numel() <= flops <= cost * x.numel() + 8
+
+
+def test_a_network_is_found_in_whatever_case(monkeypatch, capsys):
+    monkeypatch.setattr('sys.argv', ['complexity.py', '--filter', 'tfnet 0.5'])
+    monkeypatch.setenv('COLUMNS', '200')
+    runpy.run_path(str(TOOL), run_name='__main__')
+    assert 'TFNet 0.5' in capsys.readouterr().out
+
+
+def test_a_filter_that_fits_no_network_names_them(monkeypatch):
+    monkeypatch.setattr('sys.argv', ['complexity.py', '--filter', 'VGG'])
+    with pytest.raises(SystemExit, match='VGG fits no network: try Shuffle'):
+        runpy.run_path(str(TOOL), run_name='__main__')

@@ -99,6 +99,14 @@ def test_wheel_holds_the_package_and_what_mim_looks_for(tree, tmp_path):
     assert build_wheel(archive, tmp_path / 'again') == held
 
 
+def test_a_build_leaves_what_others_built(tree, tmp_path):
+    other = tmp_path / 'other/module.py'
+    other.parent.mkdir()
+    other.touch()
+    run('setup.py', 'build_py', '--build-lib', tmp_path, cwd=tree)
+    assert other.exists() and (tmp_path / 'acon_mm/.mim/configs').is_dir()
+
+
 def test_mim_lists_and_searches_the_installed_package(tmp_path):
     # elsewhere than in the repository, so that it cannot find that instead
     listed = run('-m', 'mim', 'list', cwd=tmp_path)
