@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from acon_mm import functional
-from acon_mm.functional import native_net
-from acon_mm.functional.tracing import is_traced
+from acon_mm.functional import native_meta
+from acon_mm.functional.native_net import Layer, Net, is_dense
 from acon_mm.hooks import is_watched
 
 
@@ -40,10 +40,6 @@ def beta_net(mean: Tensor, modules: Sequence[nn.Module],
         Tensor: (N, C'). A training batch of one image is normalized by the
         running statistics.
     """
-    if _is_native(mean, modules):
-        return native_net.beta_net(
-            mean, [_layer(conv, norm, len(mean))
-                   for conv, norm in zip(modules[::2], modules[1::2])], scale)
     out = _as_image(mean)
     for conv, norm in zip(modules[::2], modules[1::2]):
         out = _normalize(norm, conv(out))
@@ -73,40 +69,66 @@ def _synchronized(norm: nn.Module) -> bool:
     return isinstance(norm, nn.SyncBatchNorm) and get_world_size() > 1
 
 
-def _is_native(mean: Tensor, modules: Sequence[nn.Module]) -> bool:
-    """Whether the kernel computes what the modules would."""
-    return (mean.is_cpu and mean.dtype == torch.float32 and mean.numel() > 0
-            and functional.get_implementation() in ('auto', 'native')
-            and not is_traced(mean) and not torch.is_autocast_enabled('cpu')
-            and all(map(_is_plain, modules))
-            and native_net.unavailable() is None)
+def native_net(x: Tensor, channel_dim: int,
+               parameters: Sequence[Tensor | None],
+               modules: Sequence[nn.Module], scale: float) -> Net | None:
+    """The net for :mod:`acon_mm.functional.native_meta`, which computes all.
+
+    Args:
+        x (Tensor): Input of the activation.
+        channel_dim (int): Dimension of its C channels.
+        parameters (Sequence[Tensor]): Of the activation, (C,) or None.
+        modules, scale: As of :func:`beta_net`.
+
+    Returns:
+        Net: None where the kernels cannot serve ``x``, or would not compute
+        what the modules do.
+    """
+    channels = x.size(channel_dim)
+    if (functional.get_implementation() not in ('auto', 'native')
+            or native_meta.refuses(x) is not None
+            or torch.is_autocast_enabled('cpu')
+            or (parameters[-1] is None) != (parameters[-2] is None)
+            or not all(p is None or is_dense(p, channels) for p in parameters)
+            or not all(map(_is_plain, modules))):
+        return None
+    conv1, norm1, conv2, norm2 = modules
+    first = _layer(conv1, norm1, len(x))
+    last = _layer(conv2, norm2, len(x))
+    hidden = conv1.out_channels
+    fits = (_is_dense(first, channels, hidden)
+            and _is_dense(last, hidden, channels))
+    return Net((first, last), scale) if fits else None
 
 
 def _is_plain(module: nn.Module) -> bool:
-    """Whether a module is what its type says, and its tensors are dense."""
+    """Whether a module computes what its type says."""
     if is_watched(module):
         return False
     if type(module) is nn.BatchNorm2d:
-        return (module.track_running_stats and module.momentum is not None
-                and _are_dense(module.weight, module.bias,
-                               module.running_mean, module.running_var))
-    return type(module) is nn.Identity or (
-        type(module) is OnePixelConv2d
-        and _are_dense(module.weight, module.bias))
+        return (module._parameters['weight'] is not None
+                and module.track_running_stats
+                and module.momentum is not None)
+    return type(module) in (nn.Identity, OnePixelConv2d)
 
 
-def _are_dense(*tensors: Tensor | None) -> bool:
-    """Whether a kernel may read and write them where they lie."""
-    return all(t is not None and t.is_cpu and t.dtype == torch.float32
-               and t.is_contiguous() for t in tensors)
-
-
-def _layer(conv: nn.Module, norm: nn.Module, samples: int) -> native_net.Layer:
+def _layer(conv: nn.Module, norm: nn.Module, samples: int) -> Layer:
+    # asking the modules themselves takes longer than a small net
+    product = conv._parameters
     if isinstance(norm, nn.Identity):
-        return native_net.Layer(conv.weight, conv.bias)
-    batch = norm.training and samples > 1
-    if batch:
-        norm.num_batches_tracked.add_(1)
-    return native_net.Layer(
-        conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean,
-        norm.running_var, batch, norm.momentum, norm.eps)
+        return Layer(product['weight'], product['bias'])
+    affine, running = norm._parameters, norm._buffers
+    return Layer(
+        product['weight'], product['bias'], affine['weight'], affine['bias'],
+        running['running_mean'], running['running_var'],
+        running['num_batches_tracked'], norm.training and samples > 1,
+        norm.momentum, norm.eps)
+
+
+def _is_dense(layer: Layer, width: int, out: int) -> bool:
+    """Whether the kernels may read and write it where it lies."""
+    weight, *rest, seen = layer.tensors
+    if layer.gamma is None:
+        return is_dense(weight, out * width) and is_dense(layer.bias, out)
+    return (is_dense(weight, out * width) and is_dense(seen, 1)
+            and all(is_dense(t, out) for t in rest))

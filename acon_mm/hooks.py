@@ -2,13 +2,10 @@
 import torch.nn as nn
 from torch.nn.modules.module import _has_any_global_hook
 
-HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks',
-         '_backward_pre_hooks')
-
 
 def is_watched(module: nn.Module) -> bool:
     """Whether a hook, or a ``forward`` that somebody put on the object,
     expects that the module itself is called."""
-    return ('forward' in vars(module)
-            or any(getattr(module, hooks) for hooks in HOOKS)
-            or _has_any_global_hook())
+    return bool('forward' in vars(module) or module._forward_hooks
+                or module._forward_pre_hooks or module._backward_hooks
+                or module._backward_pre_hooks or _has_any_global_hook())

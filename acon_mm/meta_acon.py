@@ -9,7 +9,8 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from acon_mm import functional
 from acon_mm.activations import AconBase, init_slopes, new_parameter
-from acon_mm.beta_net import OnePixelConv2d, beta_net
+from acon_mm.beta_net import OnePixelConv2d, beta_net, native_net
+from acon_mm.functional import native_meta
 from acon_mm.registry import MODELS
 
 LEVELS = ('channel', 'layer', 'pixel')
@@ -134,12 +135,25 @@ class MetaAconC(AconBase):
         """Whether beta can be told without a norm's output."""
         return self.level == 'channel'
 
+    @torch.jit.unused
+    def _net(self) -> tuple[nn.Module, ...]:
+        """Modules of the beta net of level 'channel', in their order."""
+        own = self._modules  # asking for attributes takes longer
+        return own['fc1'], own['bn1'], own['fc2'], own['bn2']
+
     def forward(self,
                 x: Tensor,
                 scale: Tensor | None = None,
                 shift: Tensor | None = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
+            if self.level == 'channel':
+                parameters = (self.p1, self.p2, scale, shift)
+                net = native_net(x, self.channel_dim, parameters,
+                                 self._net(), self.beta_scale)
+                if net is not None:
+                    return native_meta.acon(x, *parameters, net,
+                                            self.channel_dim)
         return functional.acon(x, self.p1, self.p2,
                                self.compute_beta(x, scale, shift),
                                self.channel_dim, scale, shift)
@@ -164,8 +178,7 @@ class MetaAconC(AconBase):
                 mean = self.bn2(self.fc2(self.bn1(self.fc1(mean)))).flatten(1)
             return self.beta_scale * mean.sigmoid()
         else:
-            return beta_net(mean, (self.fc1, self.bn1, self.fc2, self.bn2),
-                            self.beta_scale)
+            return beta_net(mean, self._net(), self.beta_scale)
 
     def extra_repr(self) -> str:
         return (f'{super().extra_repr()}, level={self.level!r}, r={self.r}, '

@@ -128,7 +128,7 @@ def test_a_failing_compiler_is_quoted(fresh_build, tmp_path):
 def test_builds_at_the_same_time_leave_one_library(fresh_build, tmp_path):
     fresh_build('cc')
     with ThreadPoolExecutor(2) as pool:
-        builds = [*pool.map(native_build.build, ['native_net'] * 2)]
+        builds = [*pool.map(native_build.build, ['native_meta'] * 2)]
     assert builds[0] == builds[1]
     assert [*(tmp_path / 'acon_mm').iterdir()] == [builds[0]]
 

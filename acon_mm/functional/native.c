@@ -57,11 +57,11 @@ INLINE float sigmoid_of_minus(float v) {
   return 1.f / (1.f + e * power);
 }
 
-/* p2, or beta where that is not a number: no clamp above may hide it. */
-INLINE float low_of(float p2, float beta) {
+/* The value, or another where that is not a number: clamps may hide it. */
+INLINE float unless_nan(float value, float other) {
   uint32_t bits;
-  memcpy(&bits, &beta, 4);
-  return (bits & 0x7fffffffu) > 0x7f800000u ? beta : p2;
+  memcpy(&bits, &other, 4);
+  return (bits & 0x7fffffffu) > 0x7f800000u ? other : value;
 }
 
 typedef struct {
@@ -74,7 +74,7 @@ INLINE void forward_row(element *restrict y, const element *x, long n,
                         parameters p, int step, int beta_step, int affine) {
 #pragma omp simd
   for (long i = 0; i < n; i++) {
-    float b = p.beta[i * beta_step], low = low_of(p.p2[i * step], b);
+    float b = p.beta[i * beta_step], low = unless_nan(p.p2[i * step], b);
     float slope = p.p1[i * step] - low, value = load(x[i]);
     if (affine)
       value = p.scale[i * step] * value + p.shift[i * step];

@@ -29,7 +29,7 @@ def acon(x: Tensor,
          scale: Tensor | None = None,
          shift: Tensor | None = None) -> Tensor:
     """See :func:`acon_mm.functional.acon`."""
-    return KeepsInput.apply(_Native, channel_dim % x.dim(), x, p1, p2, beta,
+    return KeepsInput.apply(Kernels, channel_dim % x.dim(), x, p1, p2, beta,
                             scale, shift)
 
 
@@ -62,7 +62,8 @@ def _library(dtype: torch.dtype) -> ctypes.CDLL:
     return library
 
 
-class _Native:
+class Kernels:
+    """What :class:`KeepsInput` runs."""
 
     @staticmethod
     def forward(x: Tensor, parameters: Parameters, dim: int) -> Tensor:
@@ -83,7 +84,7 @@ class _Native:
         # the sums cost nothing beside dx, so all are made and some dropped
         totals = x.new_empty(sum(plan.sums), dtype=torch.float32)
         parts = x.new_empty(plan.parts, dtype=torch.float32)
-        grads = [*totals.split(plan.sums)]
+        grads = [*totals.split_with_sizes(plan.sums)]
         if rows.betas == Betas.PER_SAMPLE:
             grads[2] = grads[2].view(rows.samples, rows.channels)
         elif rows.betas == Betas.PER_ELEMENT:

@@ -67,9 +67,11 @@ def build(name: str, *flags: str) -> Path:
     command = [
         *shlex.split(_compiler()), *FLAGS, *vectors, *flags, str(source)
     ]
-    # a home may be shared by machines
-    key = hashlib.sha256(source.read_bytes() + repr(
+    # sources include each other, and a home may be shared by machines
+    key = hashlib.sha256(repr(
         (command, platform.machine(), platform.libc_ver())).encode())
+    for path in sorted(source.parent.glob('*.c')):
+        key.update(path.read_bytes())
     folder = Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')
     folder = folder.expanduser() / 'acon_mm'
     target = folder / f'{name}-{key.hexdigest()[:16]}.so'

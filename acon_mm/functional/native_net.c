@@ -1,97 +1,184 @@
-/* One layer of meta-ACON's beta net on n samples: a product, with a norm or
- * none behind it, and behind the last layer scale * sigmoid.
+/* The layers of meta-ACON's beta net on n samples: a product, with a norm or
+ * none behind it, and behind the last one factor * sigmoid.
  *
  * Matrices lie row by row: x (n, in), weight (out, in), y and hat (n, out).
  * `hat` is what the norm multiplies by gamma, `inverse` one over the standard
- * deviation. gamma is NULL without a norm, scale 0 in front of another layer.
+ * deviation. Threads share the columns, so that no sum depends on them.
  */
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
-/* With `batch`, the statistics are the batch's and the running ones follow. */
-static void normalize(float *y, float *hat, float *inverse, float *mean,
-                      float *variance, const float *gamma, const float *offset,
-                      long n, long out, int batch, float momentum, float eps) {
-  for (long j = 0; j < out; j++) {
-    float centre = mean[j], spread = variance[j];
-    if (batch) {
-      double sum = 0, squares = 0;
-      for (long i = 0; i < n; i++)
-        sum += y[i * out + j];
-      centre = sum / n;
-      for (long i = 0; i < n; i++) {
-        double d = y[i * out + j] - centre;
-        squares += d * d;
+#define COLUMNS 16      /* go together: a line of the cache */
+#define WORTH (1 << 16) /* products that are worth waking another thread */
+
+/* As native_net.py tells it; gamma is NULL without a norm. With `batch`, the
+ * statistics are the batch's and the running ones follow. */
+typedef struct {
+  const float *weight, *bias, *gamma, *offset;
+  float *mean, *variance;
+  int64_t *seen;
+  long out, in;
+  int batch;
+  float momentum, eps;
+} layer;
+
+/* What a layer keeps for its gradients. */
+typedef struct {
+  float *y, *hat, *inverse;
+} outputs;
+
+/* Columns j to j + m, of which y has the products. */
+static void normalize(outputs to, long n, layer l, long j, long m) {
+  double sum[COLUMNS] = {0}, squares[COLUMNS] = {0};
+  float centre[COLUMNS], spread[COLUMNS];
+  for (long c = 0; c < m; c++) {
+    centre[c] = l.mean[j + c];
+    spread[c] = l.variance[j + c];
+  }
+  if (l.batch) {
+    for (long i = 0; i < n; i++)
+      for (long c = 0; c < m; c++)
+        sum[c] += to.y[i * l.out + j + c];
+    for (long i = 0; i < n; i++)
+      for (long c = 0; c < m; c++) {
+        double d = to.y[i * l.out + j + c] - sum[c] / n;
+        squares[c] += d * d;
       }
-      spread = squares / n;
-      mean[j] += momentum * (centre - mean[j]);
-      variance[j] += momentum * ((float)(squares / (n - 1)) - variance[j]);
-    }
-    inverse[j] = 1 / sqrtf(spread + eps);
-    for (long i = 0; i < n; i++) {
-      float value = (y[i * out + j] - centre) * inverse[j];
-      hat[i * out + j] = value;
-      y[i * out + j] = gamma[j] * value + offset[j];
+    for (long c = 0; c < m; c++) {
+      centre[c] = sum[c] / n;
+      spread[c] = squares[c] / n;
+      float unbiased = squares[c] / (n - 1);
+      l.mean[j + c] += l.momentum * (centre[c] - l.mean[j + c]);
+      l.variance[j + c] += l.momentum * (unbiased - l.variance[j + c]);
     }
   }
+  for (long c = 0; c < m; c++)
+    to.inverse[j + c] = 1 / sqrtf(spread[c] + l.eps);
+  for (long i = 0; i < n; i++)
+    for (long c = 0; c < m; c++) {
+      long at = i * l.out + j + c;
+      to.hat[at] = (to.y[at] - centre[c]) * to.inverse[j + c];
+      to.y[at] = l.gamma[j + c] * to.hat[at] + l.offset[j + c];
+    }
 }
 
-void forward(float *y, float *hat, float *inverse, const float *x,
-             const float *weight, const float *bias, const float *gamma,
-             const float *offset, float *mean, float *variance, long n,
-             long in, long out, int batch, float momentum, float eps,
-             float scale) {
-  for (long i = 0; i < n; i++)
-    for (long j = 0; j < out; j++) {
-      float sum = 0;
+/* Of x with the ROWS rows of a weight: their sums wait for each other less. */
+#define ROWS 4
+static void inner_products(float *y, const float *x, const float *weight,
+                           long n) {
+  const float *a = weight, *b = a + n, *c = b + n, *d = c + n;
+  float sum_a = 0, sum_b = 0, sum_c = 0, sum_d = 0;
+#pragma omp simd reduction(+ : sum_a, sum_b, sum_c, sum_d)
+  for (long k = 0; k < n; k++) {
+    sum_a += x[k] * a[k];
+    sum_b += x[k] * b[k];
+    sum_c += x[k] * c[k];
+    sum_d += x[k] * d[k];
+  }
+  y[0] = sum_a;
+  y[1] = sum_b;
+  y[2] = sum_c;
+  y[3] = sum_d;
+}
+
+static float inner_product(const float *x, const float *weight, long n) {
+  float sum = 0;
 #pragma omp simd reduction(+ : sum)
-      for (long k = 0; k < in; k++)
-        sum += x[i * in + k] * weight[j * in + k];
-      y[i * out + j] = sum + bias[j];
-    }
-  if (gamma)
-    normalize(y, hat, inverse, mean, variance, gamma, offset, n, out, batch,
-              momentum, eps);
-  if (scale)
-    for (long i = 0; i < n * out; i++)
-      y[i] = scale / (1 + expf(-y[i]));
+  for (long k = 0; k < n; k++)
+    sum += x[k] * weight[k];
+  return sum;
 }
 
-/* Overwrites dy with what reaches the product. */
-void backward(float *dx, float *dweight, float *dbias, float *dgamma,
-              float *doffset, float *dy, const float *y, const float *hat,
-              const float *inverse, const float *x, const float *weight,
-              const float *gamma, long n, long in, long out, int batch,
-              float scale) {
-  if (scale)
-    for (long i = 0; i < n * out; i++)
-      dy[i] *= y[i] * (1 - y[i] / scale);
-  for (long j = 0; gamma && j < out; j++) {
-    double sum = 0, product = 0;
-    for (long i = 0; i < n; i++) {
-      sum += dy[i * out + j];
-      product += dy[i * out + j] * hat[i * out + j];
-    }
-    dgamma[j] = product;
-    doffset[j] = sum;
-    for (long i = 0; i < n; i++) {
-      float value = dy[i * out + j];
-      if (batch)
-        value -= (sum + product * hat[i * out + j]) / n;
-      dy[i * out + j] = value * gamma[j] * inverse[j];
-    }
+static void layer_forward(outputs to, const float *x, long n, layer l,
+                          int threads) {
+  threads = n * l.out * l.in > WORTH ? threads : 1;
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+  for (long j = 0; j < l.out; j += COLUMNS) {
+    long m = l.out - j < COLUMNS ? l.out - j : COLUMNS, c = 0;
+    const float *weight = l.weight + j * l.in;
+    for (; c + ROWS <= m; c += ROWS)
+      for (long i = 0; i < n; i++)
+        inner_products(to.y + i * l.out + j + c, x + i * l.in,
+                       weight + c * l.in, l.in);
+    for (; c < m; c++)
+      for (long i = 0; i < n; i++)
+        to.y[i * l.out + j + c] =
+            inner_product(x + i * l.in, weight + c * l.in, l.in);
+    for (long i = 0; i < n; i++)
+      for (c = j; c < j + m; c++)
+        to.y[i * l.out + c] += l.bias[c];
+    if (l.gamma)
+      normalize(to, n, l, j, m);
   }
-  memset(dx, 0, sizeof(float) * n * in);
-  memset(dweight, 0, sizeof(float) * out * in);
-  memset(dbias, 0, sizeof(float) * out);
+  if (l.gamma)
+    *l.seen += l.batch;
+}
+
+/* Columns j to j + m; overwrites dy with what reaches the product. */
+static void norm_backward(float *dgamma, float *doffset, float *dy,
+                          outputs from, long n, layer l, long j, long m) {
+  double sum[COLUMNS] = {0}, product[COLUMNS] = {0};
   for (long i = 0; i < n; i++)
-    for (long j = 0; j < out; j++) {
-      float up = dy[i * out + j];
-      dbias[j] += up;
+    for (long c = 0; c < m; c++) {
+      long at = i * l.out + j + c;
+      sum[c] += dy[at];
+      product[c] += dy[at] * from.hat[at];
+    }
+  for (long c = 0; c < m; c++) {
+    dgamma[j + c] = product[c];
+    doffset[j + c] = sum[c];
+  }
+  for (long i = 0; i < n; i++)
+    for (long c = 0; c < m; c++) {
+      long at = i * l.out + j + c;
+      float value = dy[at];
+      if (l.batch)
+        value -= (sum[c] + product[c] * from.hat[at]) / n;
+      dy[at] = value * l.gamma[j + c] * from.inverse[j + c];
+    }
+}
+
+/* `grads` are those of weight, bias, gamma and offset, one behind the other.
+ * Overwrites dy with what reaches the product. */
+static void layer_backward(float *dx, float *grads, float *dy, outputs from,
+                           const float *x, long n, layer l, int threads) {
+  float *dbias = grads + l.out * l.in;
+  threads = n * l.out * l.in > WORTH ? threads : 1;
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+#pragma omp for
+    for (long j = 0; j < l.out; j += COLUMNS) {
+      long m = l.out - j < COLUMNS ? l.out - j : COLUMNS;
+      if (l.gamma)
+        norm_backward(dbias + l.out, dbias + 2 * l.out, dy, from, n, l, j, m);
+      for (long c = j; c < j + m; c++) {
+        float *restrict dweight = grads + c * l.in;
+        memset(dweight, 0, sizeof(float) * l.in);
+        dbias[c] = 0;
+        for (long i = 0; i < n; i++) {
+          float up = dy[i * l.out + c];
+          dbias[c] += up;
 #pragma omp simd
-      for (long k = 0; k < in; k++) {
-        dx[i * in + k] += up * weight[j * in + k];
-        dweight[j * in + k] += up * x[i * in + k];
+          for (long k = 0; k < l.in; k++)
+            dweight[k] += up * x[i * l.in + k];
+        }
       }
     }
+#pragma omp for
+    for (int t = 0; t < threads; t++) {
+      long first = l.in * t / threads, m = l.in * (t + 1) / threads - first;
+      for (long i = 0; i < n; i++)
+        memset(dx + i * l.in + first, 0, sizeof(float) * m);
+      for (long j = 0; j < l.out; j++)
+        for (long i = 0; i < n; i++) {
+          const float *weight = l.weight + j * l.in + first;
+          float *restrict to = dx + i * l.in + first;
+          float up = dy[i * l.out + j];
+#pragma omp simd
+          for (long k = 0; k < m; k++)
+            to[k] += up * weight[k];
+        }
+    }
+  }
 }

@@ -1,0 +1,259 @@
+"""Meta-ACON's kernel on the CPU computes what its modules do."""
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from acon_mm import MetaAconC, functional
+from acon_mm.benchmark.measure import saved_bytes
+from acon_mm.functional import native, native_build, native_meta
+
+NORMS = [dict(type='BN'), dict(type='BN', momentum=.3, eps=.1), None]
+# with 16 channels the beta net is wider inside than outside
+LAYOUTS = [
+    ((2, 48), 1, torch.contiguous_format),
+    ((1, 3, 1, 1), 1, torch.contiguous_format),
+    ((3, 7, 9), 1, torch.contiguous_format),
+    ((2, 9, 35), -1, torch.contiguous_format),
+    ((3, 4, 20, 5), 2, torch.contiguous_format),
+    ((4, 48, 37, 41), 1, torch.contiguous_format),
+    ((2, 35, 37, 41), 1, torch.channels_last),
+    ((2, 16, 3, 5, 7), 1, torch.channels_last_3d),
+    ((17, 260, 3, 2), 1, torch.contiguous_format),
+]
+
+
+def make(norm_cfg=dict(type='BN'), training=True, channels=48, **kwargs):
+    act = MetaAconC(channels, norm_cfg=norm_cfg, beta_scale=3., **kwargs)
+    for norm in act.train(training).modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            for value in (norm.weight, norm.bias, norm.running_mean):
+                nn.init.normal_(value)
+            nn.init.uniform_(norm.running_var, .5, 2.)
+    return act
+
+
+def results(act, inputs, upstream):
+    """Output, gradients and statistics."""
+    leaves = [v.detach().clone().requires_grad_() for v in inputs]
+    y = act(*leaves)
+    return [y, *torch.autograd.grad(y, [*leaves, *act.parameters()],
+                                    upstream.to(y.dtype)), *act.buffers()]
+
+
+def assert_is_its_double(act, inputs, rtol=1e-3):
+    """Float64 takes the modules, which the kernel must agree with."""
+    twin = copy.deepcopy(act).double()
+    upstream = torch.randn(inputs[0].shape)
+    ours = results(act, inputs, upstream)
+    theirs = results(twin, [v.double() for v in inputs], upstream)
+    for value, right in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(
+            value.double(), right.double(), rtol=rtol,
+            atol=rtol / 10 * max(1., right.abs().max().item()))
+
+
+@pytest.fixture
+def kernel_calls(monkeypatch):
+    """How often the kernel computes an activation."""
+    calls, run = [], native_meta.acon
+    monkeypatch.setattr(native_meta, 'acon',
+                        lambda *args: calls.append(1) or run(*args))
+    return calls
+
+
+@pytest.mark.parametrize('norm_cfg', NORMS, ids=str)
+@pytest.mark.parametrize('samples', [1, 2, 8])
+@pytest.mark.parametrize('training', [True, False])
+def test_values_gradients_and_statistics(norm_cfg, samples, training,
+                                         kernel_calls):
+    assert_is_its_double(
+        make(norm_cfg, training), [torch.randn(samples, 48, 5, 5)])
+    assert len(kernel_calls) == 1
+
+
+@pytest.mark.parametrize('affine', [False, True])
+@pytest.mark.parametrize('shape, dim, memory_format', LAYOUTS, ids=str)
+def test_layouts(shape, dim, memory_format, affine, kernel_calls):
+    channels = shape[dim]
+    act = make(channels=channels, channel_dim=dim, training=False)
+    x = torch.randn(shape).contiguous(memory_format=memory_format)
+    inputs = [x, torch.randn(channels), torch.randn(channels)]
+    assert_is_its_double(act, inputs if affine else [x], rtol=2e-4)
+    assert len(kernel_calls) == 1
+    assert act(x).stride() == x.stride()
+
+
+@pytest.mark.parametrize('shape, dim, memory_format', LAYOUTS, ids=str)
+def test_threads_and_short_chunks(shape, dim, memory_format, monkeypatch):
+    act = make(channels=shape[dim], channel_dim=dim, training=False)
+    x = torch.randn(shape).contiguous(memory_format=memory_format)
+    upstream = torch.randn(shape)
+    alone = results(act, [x], upstream)
+    native.make_plan.cache_clear()  # made with the constants
+    monkeypatch.setattr(native, 'GRAIN', 8)
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 3)
+    for value, right in zip(results(act, [x], upstream), alone, strict=True):
+        assert torch.equal(value, right)
+    monkeypatch.setattr(native, 'CHUNK', 4)
+    native.make_plan.cache_clear()
+    for value, right in zip(results(act, [x], upstream), alone, strict=True):
+        torch.testing.assert_close(value, right, rtol=1e-3, atol=1e-3)
+
+
+def test_inputs_that_are_not_dense():
+    act = make()
+    x = torch.randn(4, 6, 48, 10).transpose(1, 2)[..., ::2]
+    assert_is_its_double(act, [x])
+    y = act(x.clone().requires_grad_())
+    y.sum().backward()  # an expanded upstream gradient
+    assert act.p1.grad.isfinite().all()
+
+
+def test_nothing_is_kept_beside_the_input():
+    x = torch.randn(2, 48, 80, 80, requires_grad=True)
+    kept = saved_bytes(lambda: make()(x))
+    assert kept <= 1.01 * x.numel() * x.element_size()
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_second_derivatives(training):
+    act = make(training=training)
+    twin = copy.deepcopy(act).double()
+    x, upstream = torch.randn(6, 48, 2, 2), torch.randn(6, 48, 2, 2)
+    seconds = []
+    for net, image in ((act, x), (twin, x.double())):
+        image = image.clone().requires_grad_()
+        first, = torch.autograd.grad(
+            net(image), image, upstream.to(image.dtype), create_graph=True)
+        seconds.append(torch.autograd.grad(
+            first.square().sum(), [image, net.fc1.weight, net.p1]))
+    for ours, theirs in zip(*seconds, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-2,
+                                   atol=1e-3)
+    assert act.bn1.num_batches_tracked == training
+
+
+@pytest.mark.parametrize('frozen, trained', [
+    ('fc1.weight', 'fc2.weight'), ('bn2.bias', 'bn2.weight'),
+    ('p1', 'p2')])
+def test_frozen_parameters_get_no_gradients(frozen, trained):
+    act, x = make(), torch.randn(2, 48, 3, 3)
+    act.get_parameter(frozen).requires_grad_(False)
+    act(x).square().sum().backward()
+    assert act.get_parameter(frozen).grad is None
+    assert act.get_parameter(trained).grad.isfinite().all()
+
+
+@pytest.mark.parametrize('where', ['x', 'fc1.weight', 'bn2.bias'])
+def test_what_is_no_number_shows(where):
+    act, x = make(None if where == 'x' else dict(type='BN')), torch.randn(
+        2, 48, 3, 3)
+    with torch.no_grad():
+        (x if where == 'x' else act.get_parameter(where)).view(-1)[0] = (
+            float('nan'))
+    assert act(x)[0, 0].isnan().all()
+
+
+def hook_the_norm(act):
+    act.bn2.register_forward_hook(lambda *args: args[-1] + 1)
+
+
+def drop_the_statistics(act):
+    act.bn1.track_running_stats = False
+
+
+def drop_the_weight(act):
+    act.bn2.weight = None
+
+
+def drop_the_count(act):
+    act.bn1.num_batches_tracked = None
+
+
+def spread_the_weight(act):
+    act.bn2.weight = nn.Parameter(torch.randn(96)[::2])
+
+
+def spread_the_statistics(act):
+    act.bn1.running_mean = torch.randn(32)[::2]
+
+
+def spread_the_slopes(act):
+    act.p1 = nn.Parameter(torch.randn(96)[::2])
+
+
+def replace_forward(act):
+    act.bn1.forward = lambda x: 2. * x
+
+
+@pytest.mark.parametrize('change', [
+    hook_the_norm, drop_the_statistics, drop_the_weight, drop_the_count,
+    spread_the_weight,
+    spread_the_statistics, spread_the_slopes, replace_forward,
+    nn.Module.double, nn.Module.bfloat16])
+def test_anything_special_is_left_to_the_modules(change, kernel_calls):
+    act = make()
+    change(act)
+    x = torch.randn(4, 48, 3, 3).to(act.p1.dtype)
+    mean = x.mean((2, 3), keepdim=True)
+    twin = copy.deepcopy(act)
+    beta = 3. * twin.bn2(twin.fc2(twin.bn1(twin.fc1(mean)))).sigmoid()
+    expected = functional.acon(x, act.p1, act.p2, beta.flatten(1))
+    torch.testing.assert_close(act(x), expected)
+    assert not kernel_calls
+
+
+def test_a_layer_of_another_width_is_refused_by_its_module(kernel_calls):
+    act = make()
+    act.bn1 = nn.BatchNorm2d(5)
+    with pytest.raises(RuntimeError, match='16'):
+        act(torch.randn(2, 48, 3, 3))
+    assert not kernel_calls
+
+
+def test_scale_without_shift():
+    with pytest.raises(ValueError, match='one of scale and shift'):
+        make()(torch.randn(2, 48, 3, 3), torch.ones(48))
+
+
+@pytest.mark.parametrize('name, calls', [('auto', 1), ('native', 1),
+                                         ('reference', 0), ('blocked', 0)])
+def test_the_chosen_implementation_counts(name, calls, kernel_calls):
+    functional.set_implementation(name)
+    try:
+        make()(torch.randn(2, 48))
+    finally:
+        functional.set_implementation('auto')
+    assert len(kernel_calls) == calls
+
+
+def test_backward_hooks_fire():
+    act, seen = make(), []
+    act.bn1.register_full_backward_hook(lambda *args: seen.append(1))
+    act(torch.randn(4, 48)).sum().backward()
+    assert len(seen) == 1
+
+
+def test_global_hooks_see_the_modules():
+    act, seen = make(), []
+    with nn.modules.module.register_module_forward_hook(
+            lambda module, *args: seen.append(module)):
+        act(torch.randn(4, 48))
+    assert seen == [act.fc1, act.bn1, act.fc2, act.bn2, act]
+
+
+def test_autocast_is_left_to_the_modules(kernel_calls):
+    with torch.autocast('cpu', torch.bfloat16):
+        make()(torch.randn(2, 48))
+    assert not kernel_calls
+
+
+def test_without_a_compiler_the_modules_serve(monkeypatch, kernel_calls):
+    act, x = make(training=False), torch.randn(2, 48)
+    expected = act(x)
+    monkeypatch.setattr(native_build, 'load', lambda *args: (
+        native_build.Build(None, 'no compiler')))
+    torch.testing.assert_close(act(x), expected)
+    assert len(kernel_calls) == 1
