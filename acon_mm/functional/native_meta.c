@@ -110,10 +110,10 @@ void meta_forward(float *y, float *memory, const float *x, const float *p1,
   /* y has room for the chunks' sums, and is not needed yet */
   mean_forward(parts.means, y, x, rows, n, channels, share, wide, chunk,
                threads);
-  memcpy(parts.inputs, parts.means, sizeof(float) * size);
-  for (long i = 0; i < size && scale; i++)
-    parts.inputs[i] =
-        parts.means[i] * scale[i % channels] + shift[i % channels];
+  for (long i = 0; i < size; i++)
+    parts.inputs[i] = scale ? parts.means[i] * scale[i % channels] +
+                                  shift[i % channels]
+                            : parts.means[i];
   const float *inputs = parts.inputs;
   for (int k = 0; k < LAYERS; k++) {
     layer_forward(parts.layers[k], inputs, samples, layers[k], threads);
@@ -135,7 +135,7 @@ void meta_backward(float *dx, float *totals, float *work, const float *dy,
                    const float *scale, const float *shift, float *memory,
                    const layer *layers, float factor, long rows, long n,
                    long channels, long share, int wide, long chunk,
-                   int threads, int needs_dx) {
+                   int threads) {
   long samples = rows / share, size = samples * channels;
   long chunks = samples * ((share + chunk - 1) / chunk);
   kept parts = carve(memory, samples, channels, layers);
@@ -149,9 +149,9 @@ void meta_backward(float *dx, float *totals, float *work, const float *dy,
   for (long i = 0; i < size; i++)
     up[i] *= beta[i] * (1 - beta[i] / factor);
   for (int k = 0; k < LAYERS; k++)
-    grads += layers[k].out * (layers[k].in + (layers[k].gamma ? 3 : 1));
+    grads += trained(layers[k]);
   for (int k = LAYERS - 1; k >= 0; k--) {
-    grads -= layers[k].out * (layers[k].in + (layers[k].gamma ? 3 : 1));
+    grads -= trained(layers[k]);
     layer_backward(work, grads, up, parts.layers[k],
                    k ? parts.layers[k - 1].y : parts.inputs, samples,
                    layers[k], threads);
@@ -166,6 +166,5 @@ void meta_backward(float *dx, float *totals, float *work, const float *dy,
     }
     up[i] *= (float)channels / (share * n);
   }
-  if (needs_dx)
-    mean_backward(dx, up, rows, n, channels, share, wide, threads);
+  mean_backward(dx, up, rows, n, channels, share, wide, threads);
 }

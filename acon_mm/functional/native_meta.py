@@ -44,9 +44,9 @@ def refuses(x: Tensor) -> str | None:
 def _library() -> ctypes.CDLL:
     library = native_build.load('native_meta').library
     pointer, size, number, real = native_build.TYPES
-    layout = [pointer, real, *[size] * 4, number, size, number]
-    library.meta_forward.argtypes = [*[pointer] * 7, *layout]
-    library.meta_backward.argtypes = [*[pointer] * 10, *layout, number]
+    rest = [pointer, real, *[size] * 4, number, size, number]
+    library.meta_forward.argtypes = [*[pointer] * 7, *rest]
+    library.meta_backward.argtypes = [*[pointer] * 10, *rest]
     library.meta_forward.restype = library.meta_backward.restype = None
     return library
 
@@ -73,9 +73,9 @@ class _MetaAcon(torch.autograd.Function):
     @staticmethod
     def backward(ctx, dy):
         kept, *inputs = ctx.saved_tensors
-        net, needs = ctx.net, ctx.needs_input_grad[2:]
+        net = ctx.net
         if is_by_formula(dy):
-            return (None, None, *_formula_backward(dy, inputs, ctx, needs))
+            return (None, None, *_formula_backward(dy, inputs, ctx))
         x, p1, p2, scale, shift, *trained = inputs
         plan = _plan(x, ctx.dim, scale is not None)
         rows = plan.rows
@@ -89,8 +89,7 @@ class _MetaAcon(torch.autograd.Function):
         _library().meta_backward(
             *native_build.pointers(dx, grads, work, upstream, dense, p1, p2,
                                    scale, shift, kept), net.in_c(),
-            net.scale, *plan.layout[:5], plan.chunk, plan.threads,
-            needs[0])
+            net.scale, *plan.layout[:5], plan.chunk, plan.threads)
         dp1, dp2, _, *rest = grads.split_with_sizes(sizes)
         affine = (None, None) if scale is None else (rest.pop(0), rest.pop(0))
         own = iter(rest)
@@ -108,8 +107,8 @@ def _plan(x: Tensor, dim: int, affine: bool) -> native.Plan:
                             affine, torch.get_num_threads())
 
 
-def _formula_backward(dy: Tensor, inputs: Sequence[Tensor | None], ctx,
-                      needs: Sequence[bool]) -> list[Tensor | None]:
+def _formula_backward(dy: Tensor, inputs: Sequence[Tensor | None],
+                      ctx) -> list[Tensor | None]:
 
     def formula(x, p1, p2, scale, shift, *trained):
         means = channel_mean(x, ctx.dim)
@@ -118,4 +117,4 @@ def _formula_backward(dy: Tensor, inputs: Sequence[Tensor | None], ctx,
         beta = native_net.formula(means, trained, ctx.net)
         return reference.acon(x, p1, p2, beta, ctx.dim, scale, shift)
 
-    return differentiate(formula, inputs, dy, needs)
+    return differentiate(formula, inputs, dy, ctx.needs_input_grad[2:])

@@ -23,6 +23,9 @@ typedef struct {
   float momentum, eps;
 } layer;
 
+/* How many numbers get gradients. */
+static long trained(layer l) { return l.out * (l.in + (l.gamma ? 3 : 1)); }
+
 /* What a layer keeps for its gradients. */
 typedef struct {
   float *y, *hat, *inverse;
