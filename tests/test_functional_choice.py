@@ -1,5 +1,7 @@
 """Which implementation runs, and what capturing a graph sees."""
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -131,6 +133,21 @@ def test_builds_at_the_same_time_leave_one_library(fresh_build, tmp_path):
         builds = [*pool.map(native_build.build, ['native_meta'] * 2)]
     assert builds[0] == builds[1]
     assert [*(tmp_path / 'acon_mm').iterdir()] == [builds[0]]
+
+
+def test_a_source_that_changes_is_built_anew(fresh_build, tmp_path,
+                                             monkeypatch):
+    folder = Path(native_build.__file__).parent
+    for source in folder.glob('*.c'):
+        shutil.copy(source, tmp_path)
+    monkeypatch.setattr(native_build, '__file__', str(tmp_path / 'build.py'))
+    fresh_build('cc')
+    before = native_build.build('native_meta')
+    assert native_build.build('native_meta') == before
+    # native_meta.c includes it
+    with open(tmp_path / 'native_net.c', 'a') as file:
+        file.write('long another(void) { return 1; }\n')
+    assert native_build.build('native_meta') != before
 
 
 def test_tracing_sees_the_formula():
