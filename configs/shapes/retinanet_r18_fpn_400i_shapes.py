@@ -10,5 +10,8 @@ model = dict(
     neck=dict(in_channels=[64, 128, 256, 512]),
     bbox_head=dict(num_classes=6))
 
+# At 5e-4 the box AP of a seed is lower on average, at 1e-3 half of it.
+optim_wrapper = dict(optimizer=dict(lr=3e-4))
+
 val_evaluator = dict(metric='bbox')
 test_evaluator = val_evaluator
