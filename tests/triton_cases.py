@@ -8,16 +8,17 @@ import torch
 from functional_cases import CASES, Case, assert_matches, describe
 
 from acon_mm import functional
-from acon_mm.functional import triton
+from acon_mm.functional import triton, triton_launch
 
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
     """Small inputs have several tiles in each direction, and cut ones."""
-    monkeypatch.setattr(triton, 'TILE', 512)
-    monkeypatch.setattr(triton, 'WIDE_TILE', 16)
-    monkeypatch.setattr(triton, 'STEPS', (2, 4))
-    monkeypatch.setattr(triton, 'PROGRAMS', 1)
+    monkeypatch.setattr(triton_launch, 'TILE', 2048)
+    monkeypatch.setattr(triton_launch, 'WIDE_TILE', 16)
+    monkeypatch.setattr(triton_launch, 'FORWARD_STEPS', (1, 2))
+    monkeypatch.setattr(triton_launch, 'BACKWARD_STEPS', (2, 4))
+    monkeypatch.setattr(triton_launch, 'PROGRAMS', 1)
     yield
     functional.set_implementation('auto')
 

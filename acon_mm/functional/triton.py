@@ -1,23 +1,15 @@
 """ACON on CUDA by Triton, as operators that ``torch.compile`` knows."""
 import functools
 import importlib.util
-import os
 
 import torch
 from torch import Tensor
 
-from .keeps_input import Parameters, formula_backward, is_by_formula
+from .keeps_input import formula_backward, is_by_formula
 from .rows import Betas, Rows, dense_parameters
+from .triton_launch import Launch, is_interpreted
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-
-# elements of a tile, its widest row where that is one pixel, and the tiles
-# whose sums one program makes: few enough to busy a large GPU with small
-# tensors, and so many that the sums of a large tensor are little to write
-TILE = 2048
-WIDE_TILE = 256
-STEPS = (8, 32)
-PROGRAMS = 2048
 
 
 def acon(x: Tensor,
@@ -43,9 +35,9 @@ def unavailable() -> str | None:
     """Why this machine cannot run it; None if it can."""
     if importlib.util.find_spec('triton') is None:
         return 'Triton is not installed'
-    if not torch.cuda.is_available() and not _is_interpreted():
+    if not torch.cuda.is_available() and not is_interpreted():
         return 'there is no CUDA device'
-    return None if _is_interpreted() else _failure()
+    return None if is_interpreted() else _failure()
 
 
 @functools.cache
@@ -60,7 +52,7 @@ def _failure() -> str | None:
 
 def refuses(x: Tensor) -> str | None:
     """Why it cannot serve ``x``, on a machine that can run it."""
-    if not x.is_cuda and not _is_interpreted():
+    if not x.is_cuda and not is_interpreted():
         return f'x is on {x.device}, not on a CUDA device'
     if x.numel() == 0:
         return 'x is empty'
@@ -69,21 +61,16 @@ def refuses(x: Tensor) -> str | None:
     return None
 
 
-def _is_interpreted() -> bool:
-    """Whether Triton runs its kernels in Python, for tests."""
-    return os.environ.get('TRITON_INTERPRET') == '1'
-
-
 @torch.library.custom_op('acon_mm::acon', mutates_args=())
 def _forward(x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor,
              scale: Tensor | None, shift: Tensor | None, dim: int) -> Tensor:
     from . import triton_kernels
-    launch = _Launch(x, (p1, p2, beta, scale, shift), dim, 1)
+    launch = Launch(x, (p1, p2, beta, scale, shift), dim, False)
     y = launch.rows.new_empty(x)
     with torch.cuda.device_of(x):
         triton_kernels.forward[launch.grid](
-            y, launch.rows.view(x), *launch.parameters, *launch.sizes,
-            **launch.constants, num_warps=4)
+            y, launch.rows.view(x), *launch.tensors, *launch.sizes,
+            **launch.options)
     return y
 
 
@@ -93,15 +80,15 @@ def _backward(dy: Tensor, x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor,
               dim: int) -> tuple[Tensor, Tensor, Tensor]:
     """dx, sums (3 or 5, samples, C) for the parameters, dbeta per element."""
     from . import triton_kernels
-    launch = _Launch(x, (p1, p2, beta, scale, shift), dim, _steps(x))
+    launch = Launch(x, (p1, p2, beta, scale, shift), dim, True)
     rows = launch.rows
     dx, dbeta = rows.new_empty(x), _new_dbeta(x, rows)
-    sums = x.new_empty(launch.sums, dtype=torch.float32)
+    sums = x.new_empty((_planes(scale), launch.segments, rows.samples,
+                        launch.parts, rows.channels), dtype=torch.float32)
     with torch.cuda.device_of(x):
         triton_kernels.backward[launch.grid](
-            dx, sums, dbeta, rows.view(dy), rows.view(x), *launch.parameters,
-            *launch.sizes, **launch.constants, STEPS=launch.steps,
-            num_warps=8)
+            dx, sums, dbeta, rows.view(dy), rows.view(x), *launch.tensors,
+            *launch.sizes, **launch.options)
     return dx, sums.sum((1, 3)), dbeta
 
 
@@ -138,7 +125,8 @@ def _differentiate(ctx, dy):
         return (*grads, None)
     dx, sums, dbeta = _backward(dy, x, *parameters, ctx.dim)
     # the sums cost nothing beside dx, so all are made and some dropped
-    grads = [dx, *sums.sum(1).unbind(), None, None]
+    totals = sums.sum(1) if sums.size(1) > 1 else sums.squeeze(1)
+    grads = [dx, *totals.unbind(), None, None]
     betas = Betas.of(parameters[2], x)
     if betas == Betas.PER_SAMPLE:
         grads[3] = sums[2]
@@ -153,48 +141,3 @@ _forward.register_autograd(_differentiate, setup_context=_keep)
 def _planes(scale: Tensor | None) -> int:
     """Parameters that have sums."""
     return 3 if scale is None else 5
-
-
-def _steps(x: Tensor) -> int:
-    """Tiles of a program of the backward pass; the shape alone decides.
-
-    A power of two, since each number is another kernel to compile.
-    """
-    least, most = STEPS
-    steps = min(most, max(least, x.numel() // (TILE * PROGRAMS)))
-    return 1 << (steps.bit_length() - 1)
-
-
-class _Launch:
-    """The grid and the arguments of the kernels, which explain them."""
-
-    def __init__(self, x: Tensor, parameters: Parameters, dim: int,
-                 steps: int) -> None:
-        p1, p2, beta, scale, shift = parameters
-        self.rows = rows = Rows(x, Betas.of(beta, x), dim)
-        if rows.betas == Betas.PER_ELEMENT:
-            beta = rows.view(beta)
-        self.parameters = (p1, p2, beta, scale, shift)
-        block_n = min(1 << (rows.n - 1).bit_length(),
-                      WIDE_TILE if rows.wide else TILE)
-        block_r = TILE // block_n
-        if rows.wide:
-            self.steps = steps
-            parts = -(-rows.share // (block_r * steps))
-            self.grid = (rows.samples * parts, -(-rows.n // block_n))
-            segments = 1
-        else:
-            tiles = -(-rows.n // block_n)
-            self.steps = min(steps, 1 << (tiles - 1).bit_length())
-            parts = rows.share // rows.channels
-            segments = -(-rows.n // (block_n * self.steps))
-            self.grid = (-(-rows.rows // block_r), segments)
-        self.sums = (_planes(scale), segments, rows.samples, parts,
-                     rows.channels)
-        self.sizes = (rows.rows, rows.n, rows.channels, rows.share, parts)
-        self.constants = dict(
-            WIDE=rows.wide,
-            BETAS=int(rows.betas),
-            AFFINE=scale is not None,
-            BLOCK_R=block_r,
-            BLOCK_N=block_n)
