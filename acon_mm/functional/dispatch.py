@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from . import blocked, native, reference, triton
-from .tracing import is_exported, is_traced
+from .tracing import is_exported, is_traced, is_transformed
 
 _IMPLEMENTATIONS = {
     'reference': reference,
@@ -100,7 +100,8 @@ def _select(x: Tensor) -> Callable[..., Tensor]:
     if _choice != 'auto':
         _require(_choice, _IMPLEMENTATIONS[_choice].refuses(x))
         return _IMPLEMENTATIONS[_choice].acon
-    if x.is_cuda and not is_exported(x) and _can_run(triton, x):
+    if (x.is_cuda and not is_exported(x) and not is_transformed()
+            and _can_run(triton, x)):
         return triton.acon
     if _can_run(native, x):
         return native.acon

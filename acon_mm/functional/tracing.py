@@ -10,12 +10,15 @@ def is_exported(x: Tensor) -> bool:
             or x.is_meta or type(x) not in (Tensor, torch.nn.Parameter))
 
 
-def is_traced(x: Tensor) -> bool:
-    """Whether a graph is captured, which should show plain formulas.
-
-    So it should under the transforms of ``torch.func`` and forward-mode
-    differentiation, which know the rules of PyTorch's operators alone.
-    """
-    return (is_exported(x) or torch.compiler.is_compiling()
-            or torch._C._are_functorch_transforms_active()
+def is_transformed() -> bool:
+    """Whether a transform of ``torch.func`` or forward-mode differentiation
+    is at work, which know the rules of PyTorch's operators alone."""
+    return (torch._C._are_functorch_transforms_active()
             or forward_ad._current_level >= 0)
+
+
+def is_traced(x: Tensor) -> bool:
+    """Whether a graph is captured, which should show plain formulas, or
+    transformed, which needs them."""
+    return (is_exported(x) or torch.compiler.is_compiling()
+            or is_transformed())

@@ -1,6 +1,7 @@
-"""The grids of the Triton kernels: what one program does, and how many."""
+"""Launching the Triton kernels: what one program does, and how many do."""
 import math
 import os
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -30,6 +31,69 @@ PROGRAMS = 2048
 VECTOR = 16
 # programs in the second dimension of a CUDA grid
 MOST_SEGMENTS = 65535
+
+
+def forward(x: Tensor, parameters: Parameters, dim: int) -> Tensor:
+    """The activation.
+
+    Args:
+        x (Tensor): As of :func:`acon_mm.functional.acon`.
+        parameters (Sequence[Tensor]): p1, p2, beta, scale and shift in dense
+            memory, as of :func:`acon_mm.functional.rows.dense_parameters`.
+        dim (int): Dimension of the channels, from 0 on.
+    """
+    from . import triton_kernels
+    launch = Launch(x, parameters, dim, False)
+    y = launch.rows.new_empty(x)
+    with torch.cuda.device_of(x):
+        triton_kernels.forward[launch.grid](
+            y, launch.rows.view(x), *launch.tensors, *launch.sizes,
+            **launch.options)
+    return y
+
+
+def backward(dy: Tensor, x: Tensor, parameters: Parameters,
+             dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """dx, sums (3 or 5, samples, C) for the parameters, dbeta per element."""
+    from . import triton_kernels
+    launch = Launch(x, parameters, dim, True)
+    rows = launch.rows
+    dx, dbeta = rows.new_empty(x), new_dbeta(x, rows)
+    sums = x.new_empty((planes(parameters[3]), launch.segments, rows.samples,
+                        launch.parts, rows.channels), dtype=torch.float32)
+    with torch.cuda.device_of(x):
+        triton_kernels.backward[launch.grid](
+            dx, sums, dbeta, rows.view(dy), rows.view(x), *launch.tensors,
+            *launch.sizes, **launch.options)
+    return dx, sums.sum((1, 3)), dbeta
+
+
+def gradients(dx: Tensor, sums: Tensor, dbeta: Tensor, x: Tensor,
+              beta: Tensor, needs: Sequence[bool]) -> list[Tensor | None]:
+    """What :func:`backward` returns, for each of the inputs that need it.
+
+    The sums cost nothing beside dx, so all are made and some dropped.
+    """
+    totals = sums.sum(1) if sums.size(1) > 1 else sums.squeeze(1)
+    grads = [dx, *totals.unbind(), None, None]
+    betas = Betas.of(beta, x)
+    if betas == Betas.PER_SAMPLE:
+        grads[3] = sums[2]
+    elif betas == Betas.PER_ELEMENT:
+        grads[3] = dbeta
+    return [g if need else None for g, need in zip(grads, needs)]
+
+
+def planes(scale: Tensor | None) -> int:
+    """Parameters that have sums."""
+    return 3 if scale is None else 5
+
+
+def new_dbeta(x: Tensor, rows: Rows) -> Tensor:
+    """For the gradient of a beta per element; else empty."""
+    if rows.betas != Betas.PER_ELEMENT:
+        return x.new_empty(0, dtype=torch.float32)
+    return rows.new_empty(x, torch.float32)
 
 
 class Launch:
