@@ -7,9 +7,7 @@ from mmengine.dist import get_world_size
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from acon_mm import functional
-from acon_mm.functional import native_meta
-from acon_mm.functional.native_net import Layer, Net, is_dense
+from acon_mm.functional.net import Layer, Net, is_dense
 from acon_mm.hooks import is_watched
 
 
@@ -69,10 +67,10 @@ def _synchronized(norm: nn.Module) -> bool:
     return isinstance(norm, nn.SyncBatchNorm) and get_world_size() > 1
 
 
-def native_net(x: Tensor, channel_dim: int,
-               parameters: Sequence[Tensor | None],
-               modules: Sequence[nn.Module], scale: float) -> Net | None:
-    """The net for :mod:`acon_mm.functional.native_meta`, which computes all.
+def plain_net(x: Tensor, channel_dim: int,
+              parameters: Sequence[Tensor | None],
+              modules: Sequence[nn.Module], scale: float) -> Net | None:
+    """The net for :mod:`acon_mm.functional.meta`, which computes all.
 
     Args:
         x (Tensor): Input of the activation.
@@ -81,23 +79,20 @@ def native_net(x: Tensor, channel_dim: int,
         modules, scale: As of :func:`beta_net`.
 
     Returns:
-        Net: None where the kernels cannot serve ``x``, or would not compute
-        what the modules do.
+        Net: None where kernels would not compute what the modules do.
     """
     channels = x.size(channel_dim)
-    if (functional.get_implementation() not in ('auto', 'native')
-            or native_meta.refuses(x) is not None
-            or torch.is_autocast_enabled('cpu')
-            or (parameters[-1] is None) != (parameters[-2] is None)
-            or not all(p is None or is_dense(p, channels) for p in parameters)
+    if ((parameters[-1] is None) != (parameters[-2] is None)
+            or not all(p is None or is_dense(p, channels, x.device)
+                       for p in parameters)
             or not all(map(_is_plain, modules))):
         return None
     conv1, norm1, conv2, norm2 = modules
     first = _layer(conv1, norm1, len(x))
     last = _layer(conv2, norm2, len(x))
     hidden = conv1.out_channels
-    fits = (_is_dense(first, channels, hidden)
-            and _is_dense(last, hidden, channels))
+    fits = (_is_dense(first, channels, hidden, x.device)
+            and _is_dense(last, hidden, channels, x.device))
     return Net((first, last), scale) if fits else None
 
 
@@ -125,10 +120,13 @@ def _layer(conv: nn.Module, norm: nn.Module, samples: int) -> Layer:
         norm.momentum, norm.eps)
 
 
-def _is_dense(layer: Layer, width: int, out: int) -> bool:
-    """Whether the kernels may read and write it where it lies."""
+def _is_dense(layer: Layer, width: int, out: int,
+              device: torch.device) -> bool:
+    """Whether kernels may read and write it where it lies."""
     weight, *rest, seen = layer.tensors
     if layer.gamma is None:
-        return is_dense(weight, out * width) and is_dense(layer.bias, out)
-    return (is_dense(weight, out * width) and is_dense(seen, 1)
-            and all(is_dense(t, out) for t in rest))
+        rest = [layer.bias]
+    elif not is_dense(seen, 1, device):
+        return False
+    return (is_dense(weight, out * width, device)
+            and all(is_dense(t, out, device) for t in rest))

@@ -9,8 +9,8 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from acon_mm import functional
 from acon_mm.activations import AconBase, init_slopes, new_parameter
-from acon_mm.beta_net import OnePixelConv2d, beta_net, native_net
-from acon_mm.functional import native_meta
+from acon_mm.beta_net import OnePixelConv2d, beta_net, plain_net
+from acon_mm.functional import meta
 from acon_mm.registry import MODELS
 
 LEVELS = ('channel', 'layer', 'pixel')
@@ -149,11 +149,12 @@ class MetaAconC(AconBase):
             self.check_input(x)
             if self.level == 'channel':
                 parameters = (self.p1, self.p2, scale, shift)
-                net = native_net(x, self.channel_dim, parameters,
-                                 self._net(), self.beta_scale)
+                kernels = meta.kernels_for(x)
+                net = kernels and plain_net(x, self.channel_dim, parameters,
+                                            self._net(), self.beta_scale)
                 if net is not None:
-                    return native_meta.acon(x, *parameters, net,
-                                            self.channel_dim)
+                    return meta.acon(kernels, x, *parameters, net,
+                                     self.channel_dim)
         return functional.acon(x, self.p1, self.p2,
                                self.compute_beta(x, scale, shift),
                                self.channel_dim, scale, shift)

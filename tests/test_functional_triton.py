@@ -20,7 +20,8 @@ from acon_mm.functional import triton, triton_launch
 
 def test_kernels_by_the_interpreter():
     done = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-q', 'tests/triton_cases.py'],
+        [sys.executable, '-m', 'pytest', '-q', 'tests/triton_cases.py',
+         'tests/triton_meta_cases.py'],
         cwd=Path(__file__).parents[1],
         env={**os.environ, 'TRITON_INTERPRET': '1'},
         capture_output=True,

@@ -1,19 +1,10 @@
-"""Meta-ACON's beta net as the kernels of ``native_net.c`` take it.
-
-It is small, and made of PyTorch's operators it costs as much as a pass over
-the activation's input: each of them is fetched anew behind such a pass.
-"""
-import ctypes
+"""The net that makes meta-ACON's beta of the means, as kernels take it."""
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from .native_build import TYPES, pointers
-
-_POINTER, _SIZE, _NUMBER, _REAL = TYPES
 
 
 class Layer(NamedTuple):
@@ -65,20 +56,6 @@ class Net(NamedTuple):
         """Width between the layers."""
         return self.layers[0].bias.numel()
 
-    def in_c(self) -> ctypes.Array:
-        """The layers as the kernels read them, while the tensors live."""
-        return (_Layer * len(self.layers))(*(
-            (*pointers(*layer.tensors), *layer.weight.shape[:2],
-             *layer[7:]) for layer in self.layers))
-
-
-class _Layer(ctypes.Structure):
-    _fields_ = [
-        *((name, _POINTER) for name in Layer._fields[:7]),
-        ('out', _SIZE), ('in', _SIZE), ('batch', _NUMBER),
-        ('momentum', _REAL), ('eps', _REAL)
-    ]
-
 
 def formula(x: Tensor, trained: Sequence[Tensor | None], net: Net) -> Tensor:
     """Beta by PyTorch's operators; the running statistics stay."""
@@ -93,8 +70,9 @@ def formula(x: Tensor, trained: Sequence[Tensor | None], net: Net) -> Tensor:
     return net.scale * x.sigmoid()
 
 
-def is_dense(tensor: Tensor, size: int) -> bool:
-    """Whether the kernels may take it for ``size`` numbers in a row."""
-    return (type(tensor) in (Tensor, torch.nn.Parameter) and tensor.is_cpu
-            and tensor.is_contiguous() and tensor.numel() == size
+def is_dense(tensor: Tensor, size: int, device: torch.device) -> bool:
+    """Whether kernels may take it for ``size`` numbers in a row."""
+    return (type(tensor) in (Tensor, torch.nn.Parameter)
+            and tensor.device == device and tensor.is_contiguous()
+            and tensor.numel() == size
             and tensor.dtype in (torch.float32, torch.int64))

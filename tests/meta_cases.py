@@ -1,0 +1,51 @@
+"""Meta-ACON in every layout, and what its modules make of it in float64."""
+import copy
+
+import torch
+from torch import nn
+
+from acon_mm import MetaAconC
+
+NORMS = [dict(type='BN'), dict(type='BN', momentum=.3, eps=.1), None]
+# with 16 channels the beta net is wider inside than outside
+LAYOUTS = [
+    ((2, 48), 1, torch.contiguous_format),
+    ((1, 3, 1, 1), 1, torch.contiguous_format),
+    ((3, 7, 9), 1, torch.contiguous_format),
+    ((2, 9, 35), -1, torch.contiguous_format),
+    ((3, 4, 20, 5), 2, torch.contiguous_format),
+    ((4, 48, 37, 41), 1, torch.contiguous_format),
+    ((2, 35, 37, 41), 1, torch.channels_last),
+    ((2, 16, 3, 5, 7), 1, torch.channels_last_3d),
+    ((17, 260, 3, 2), 1, torch.contiguous_format),
+]
+
+
+def make(norm_cfg=dict(type='BN'), training=True, channels=48, **kwargs):
+    act = MetaAconC(channels, norm_cfg=norm_cfg, beta_scale=3., **kwargs)
+    for norm in act.train(training).modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            for value in (norm.weight, norm.bias, norm.running_mean):
+                nn.init.normal_(value)
+            nn.init.uniform_(norm.running_var, .5, 2.)
+    return act
+
+
+def results(act, inputs, upstream):
+    """Output, gradients and statistics."""
+    leaves = [v.detach().clone().requires_grad_() for v in inputs]
+    y = act(*leaves)
+    return [y, *torch.autograd.grad(y, [*leaves, *act.parameters()],
+                                    upstream.to(y.dtype)), *act.buffers()]
+
+
+def assert_is_its_double(act, inputs, rtol=1e-3):
+    """Float64 takes the modules, which the kernels must agree with."""
+    twin = copy.deepcopy(act).double()
+    upstream = torch.randn(inputs[0].shape)
+    ours = results(act, inputs, upstream)
+    theirs = results(twin, [v.double() for v in inputs], upstream)
+    for value, right in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(
+            value.double(), right.double(), rtol=rtol,
+            atol=rtol / 10 * max(1., right.abs().max().item()))

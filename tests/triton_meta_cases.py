@@ -1,0 +1,96 @@
+"""Tests of meta-ACON by Triton, run as those of ``triton_cases.py`` are."""
+import copy
+
+import pytest
+import torch
+from meta_cases import LAYOUTS, NORMS, assert_is_its_double, make
+
+from acon_mm.functional import meta, triton_meta
+
+
+@pytest.fixture(autouse=True)
+def kernel_calls(monkeypatch):
+    """How often the kernels compute an activation, here on the CPU."""
+    calls, run = [], triton_meta.forward
+    monkeypatch.setattr(triton_meta, 'forward',
+                        lambda *args: calls.append(1) or run(*args))
+    monkeypatch.setattr(meta, 'kernels_for', lambda x: (
+        triton_meta if triton_meta.refuses(x) is None else None))
+    return calls
+
+
+@pytest.mark.parametrize('norm_cfg', NORMS, ids=str)
+@pytest.mark.parametrize('samples', [1, 2, 17])
+@pytest.mark.parametrize('training', [True, False])
+def test_values_gradients_and_statistics(norm_cfg, samples, training,
+                                         kernel_calls):
+    act = make(norm_cfg, training)
+    assert_is_its_double(act, [torch.randn(samples, 48, 5, 5)])
+    assert len(kernel_calls) == 1
+
+
+@pytest.mark.parametrize('affine', [False, True])
+@pytest.mark.parametrize('shape, dim, memory_format', LAYOUTS, ids=str)
+def test_layouts(shape, dim, memory_format, affine, kernel_calls):
+    channels = shape[dim]
+    act = make(channels=channels, channel_dim=dim, training=False)
+    x = torch.randn(shape).contiguous(memory_format=memory_format)
+    inputs = [x, torch.randn(channels), torch.randn(channels)]
+    assert_is_its_double(act, inputs if affine else [x], rtol=2e-4)
+    assert len(kernel_calls) == 1
+    assert act(x).stride() == x.stride()
+
+
+@pytest.mark.parametrize('affine', [False, True])
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16], ids=str)
+def test_half_types_have_a_net_of_float32(dtype, training, affine):
+    act = make(training=training)
+    twin = copy.deepcopy(act).double()
+    x = torch.randn(4, 48, 9, 9).to(dtype)
+    norm = [torch.randn(48), torch.randn(48)] if affine else []
+    results = []
+    for net, kind in ((act, dtype), (twin, torch.float64)):
+        leaves = [x.to(kind, copy=True).requires_grad_()]
+        leaves += [v.to(net.p1.dtype, copy=True).requires_grad_()
+                   for v in norm]
+        with torch.autocast('cpu', dtype, enabled=kind == dtype):
+            y = net(*leaves)
+        assert y.dtype == kind
+        results.append([y, *torch.autograd.grad(
+            y.sum(), [*leaves, *net.parameters()]), *net.buffers()])
+    for value, right in zip(*results, strict=True):
+        torch.testing.assert_close(
+            value.double(), right.double(), rtol=0,
+            atol=2e-2 * max(1., right.abs().max().item()))
+
+
+def test_second_derivatives():
+    act = make()
+    twin = copy.deepcopy(act).double()
+    x = torch.randn(6, 48, 2, 2)
+    seconds = []
+    for net in (act, twin):
+        leaf = x.to(net.p1.dtype, copy=True).requires_grad_()
+        first, = torch.autograd.grad(
+            net(leaf).square().sum(), leaf, create_graph=True)
+        seconds.append(torch.autograd.grad(
+            first.square().sum(), [leaf, net.fc1.weight, net.p1]))
+    for ours, theirs in zip(*seconds, strict=True):
+        torch.testing.assert_close(
+            ours.double(), theirs, rtol=1e-2,
+            atol=1e-3 * max(1., theirs.abs().max().item()))
+
+
+def test_frozen_parameters_get_no_gradients():
+    act = make()
+    act.fc1.weight.requires_grad_(False)
+    act(torch.randn(2, 48, 3, 3)).square().sum().backward()
+    assert act.fc1.weight.grad is None
+    assert act.fc2.weight.grad.isfinite().all()
+
+
+def test_modules_of_another_type_are_called(kernel_calls):
+    act = make(norm_cfg=dict(type='GN', num_groups=4))
+    assert_is_its_double(act, [torch.randn(2, 48, 3, 3)])
+    assert not kernel_calls
