@@ -39,10 +39,11 @@ def results(act, inputs, upstream):
                                     upstream.to(y.dtype)), *act.buffers()]
 
 
-def assert_is_its_double(act, inputs, rtol=1e-3):
+def assert_is_its_double(act, inputs, rtol=1e-3, device='cpu'):
     """Float64 takes the modules, which the kernels must agree with."""
+    act, inputs = act.to(device), [v.to(device) for v in inputs]
     twin = copy.deepcopy(act).double()
-    upstream = torch.randn(inputs[0].shape)
+    upstream = torch.randn(inputs[0].shape, device=device)
     ours = results(act, inputs, upstream)
     theirs = results(twin, [v.double() for v in inputs], upstream)
     for value, right in zip(ours, theirs, strict=True):

@@ -10,112 +10,25 @@ import pytest
 import torch
 import torch.nn.functional as F
 from functional_cases import CASES, Case, assert_matches, describe
-from triton import knobs
-from triton.backends.compiler import GPUTarget
-from triton.runtime import JITFunction, driver
+from meta_cases import LAYOUTS, assert_is_its_double, make
 
 from acon_mm import functional
-from acon_mm.functional import triton, triton_launch
+from acon_mm.functional import triton, triton_meta
 
 
-def test_kernels_by_the_interpreter():
+@pytest.mark.parametrize('file, cases', [
+    ('triton_cases.py', len(CASES)),
+    ('triton_meta_cases.py', 2 * len(LAYOUTS))])
+def test_kernels_by_the_interpreter(file, cases):
     done = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-q', 'tests/triton_cases.py',
-         'tests/triton_meta_cases.py'],
+        [sys.executable, '-m', 'pytest', '-q', f'tests/{file}'],
         cwd=Path(__file__).parents[1],
         env={**os.environ, 'TRITON_INTERPRET': '1'},
         capture_output=True,
         text=True)
     assert done.returncode == 0, done.stdout
-    assert int(re.search(r'(\d+) passed', done.stdout)[1]) > len(CASES)
+    assert int(re.search(r'(\d+) passed', done.stdout)[1]) > cases
     assert 'skipped' not in done.stdout
-
-
-class H100:
-    """Triton's driver of one, as far as compiling asks it."""
-
-    def get_current_device(self):
-        return 'H100'
-
-    def get_current_stream(self, device):
-        return 0
-
-    def get_current_target(self):
-        return GPUTarget('cuda', 90, 32)
-
-
-@pytest.fixture
-def compiled(monkeypatch, tmp_path):
-    """The kernels that launches compile; none of them runs."""
-    kernels = []
-
-    def launch(kernel, grid):
-        return lambda *args, **options: kernels.append(
-            kernel.warmup(*args, grid=grid, **options))
-
-    monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
-    monkeypatch.setattr(driver, '_active', H100())
-    monkeypatch.setattr(JITFunction, '__getitem__', launch)
-    return kernels
-
-
-@pytest.mark.parametrize('affine', [False, True])
-@pytest.mark.parametrize('beta', ['channel', 'sample', 'element'])
-@pytest.mark.parametrize('memory_format',
-                         [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
-def test_kernels_compile_for_a_gpu(beta, affine, memory_format, dtype,
-                                   compiled, tmp_path):
-    """The interpreter takes what the compiler refuses."""
-    case = Case((2, 256, 25, 40), 1, beta, memory_format, affine)
-    leaves = case.make(dtype)
-    case.call(triton.acon, leaves).sum().backward()
-    assert [kernel.metadata.name for kernel in compiled] == [
-        'forward', 'backward']
-    for kernel in compiled:
-        ptx = kernel.asm['ptx']
-        assert 'atom' not in ptx
-        # 16 bytes of x at a time
-        assert 'ld.global.v4.b32' in ptx or re.search(
-            r'cp\.async\.cg\.shared\.global .*, 0x10', ptx)
-        assert not re.search(r'[ls][dt]\.global\.b16', ptx)
-        # an affine of a norm and a beta per element never go together
-        assert (_spilled_bytes(kernel, tmp_path) == 0
-                or beta == 'element' and affine)
-
-
-def test_the_first_kernel_compiles_for_a_gpu(compiled):
-    # Triton makes a constant of every size that is one
-    x = torch.zeros(1, 1, requires_grad=True)
-    triton.acon(x, 1., 0., 1.).sum().backward()
-    assert len(compiled) == 2
-
-
-@pytest.mark.parametrize('size, vector', [(4200, 4), (1050, 2), (49, 1)])
-def test_reads_as_wide_as_rows_are_aligned(size, vector, compiled):
-    triton.acon(torch.zeros(2, 64, size), 1., 0., 1.)
-    reads = re.findall(r'ld\.global(\.v\d)?\.b32', compiled[0].asm['ptx'])
-    assert (reads.count(f'.v{vector}') > 1) == (vector > 1)
-
-
-def test_a_grid_has_no_more_programs_than_cuda_takes():
-    x = torch.empty(1, 1, 1 << 29, device='meta')
-    parameters = (torch.ones(1), ) * 3 + (None, None)
-    for backward in (False, True):
-        launch = triton_launch.Launch(x, parameters, 1, backward)
-        rows, segments = launch.grid
-        tile = launch.options['BLOCK_N'] * launch.options['STEPS']
-        assert rows == 1 and segments <= 65535
-        assert segments * tile >= x.numel() > (segments - 1) * tile
-
-
-def _spilled_bytes(kernel, folder):
-    """Local memory that a thread of a kernel has."""
-    (folder / 'kernel.cubin').write_bytes(kernel.asm['cubin'])
-    usage = subprocess.run(
-        [knobs.nvidia.cuobjdump.path, '-res-usage', folder / 'kernel.cubin'],
-        check=True, capture_output=True, text=True).stdout
-    return int(re.search(r'STACK:(\d+)', usage)[1])
 
 
 def test_forced_without_a_gpu_says_why(monkeypatch):
@@ -148,6 +61,23 @@ def test_on_a_gpu(case, dtype):
 ], ids=describe)
 def test_large_inputs_on_a_gpu(case):
     assert_matches(functional.acon, case, torch.float32, 'cuda')
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('affine', [False, True])
+@pytest.mark.parametrize('training', [False, True])
+@pytest.mark.parametrize('shape, dim, memory_format', LAYOUTS, ids=str)
+def test_meta_acon_on_a_gpu(shape, dim, memory_format, training, affine,
+                            monkeypatch):
+    calls, run = [], triton_meta.forward
+    monkeypatch.setattr(triton_meta, 'forward',
+                        lambda *args: calls.append(1) or run(*args))
+    channels = shape[dim]
+    act = make(channels=channels, channel_dim=dim, training=training)
+    x = torch.randn(shape).contiguous(memory_format=memory_format)
+    inputs = [x, torch.randn(channels), torch.randn(channels)]
+    assert_is_its_double(act, inputs if affine else [x], device='cuda')
+    assert len(calls) == (x.dim() > 2)
 
 
 @pytest.mark.gpu

@@ -37,7 +37,7 @@ def test_layouts(shape, dim, memory_format, affine, kernel_calls):
     x = torch.randn(shape).contiguous(memory_format=memory_format)
     inputs = [x, torch.randn(channels), torch.randn(channels)]
     assert_is_its_double(act, inputs if affine else [x], rtol=2e-4)
-    assert len(kernel_calls) == 1
+    assert len(kernel_calls) == (x.dim() > 2)
     assert act(x).stride() == x.stride()
 
 

@@ -116,7 +116,7 @@ class Launch:
             beta = rows.view(beta)
         self.tensors = (p1, p2, beta, scale, shift)
         tile = TILE // x.element_size() // (1 + (backward and rows.wide))
-        block_n = min(_at_least(rows.n), WIDE_TILE if rows.wide else tile)
+        block_n = min(at_least(rows.n), WIDE_TILE if rows.wide else tile)
         block_r = tile // block_n
         few, many = BACKWARD_STEPS if backward else FORWARD_STEPS
         # a power of two, since each number is another kernel to compile
@@ -127,7 +127,7 @@ class Launch:
             self.grid = (rows.samples * self.parts, -(-rows.n // block_n))
         else:
             tiles = -(-rows.n // block_n)
-            steps = min(steps if backward else 1, _at_least(tiles))
+            steps = min(steps if backward else 1, at_least(tiles))
             while -(-tiles // steps) > MOST_SEGMENTS:
                 steps *= 2
             self.segments = -(-tiles // steps)
@@ -166,6 +166,6 @@ def _at_most(n: int) -> int:
     return 1 << (n.bit_length() - 1)
 
 
-def _at_least(n: int) -> int:
+def at_least(n: int) -> int:
     """The smallest power of two from ``n`` on."""
     return 1 << (n - 1).bit_length()

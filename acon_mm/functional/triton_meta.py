@@ -1,4 +1,4 @@
-"""Meta-ACON on CUDA: PyTorch's operators for the net, Triton for the op."""
+"""Meta-ACON on CUDA: the kernels of ``triton_net.py`` around the op."""
 from collections.abc import Sequence
 
 import torch
@@ -8,13 +8,21 @@ from . import triton, triton_launch
 from .net import Layer, Net
 from .tracing import is_traced
 
-_aten = torch.ops.aten
+# samples that the registers of a program have place for
+MOST_SAMPLES = 64
+# outputs of a program, and numbers of its input that it reads at a time
+BLOCK_O = 16
+TILE = 2048
+# of a side of a matrix, for Triton's products
+LEAST = 16
 
 
 def refuses(x: Tensor) -> str | None:
     """Why it cannot serve ``x`` here; None if it can."""
     if is_traced(x):
         return 'a graph is captured, which should show the modules'
+    if x.dim() < 3 or len(x) > MOST_SAMPLES:
+        return f'x has no pixels or more than {MOST_SAMPLES} samples'
     return triton.refuses(x) or triton.unavailable()
 
 
@@ -25,18 +33,13 @@ def forward(x: Tensor, inputs: Sequence[Tensor | None], net: Net,
     Half types too have a net of float32.
     """
     p1, p2, scale, shift, *_ = inputs
-    with torch.autocast(x.device.type, enabled=False):
-        means = _means(x, dim)
-        out = means if scale is None else torch.addcmul(shift, means, scale)
-        kept = [means]
-        for layer in net.layers:
-            product, mean, invstd, normed = _layer(out, layer)
-            kept += [out, product, mean, invstd]
-            out = normed
-        gate = out.sigmoid()
-        beta = net.scale * gate
-    y = triton_launch.forward(x, (p1, p2, beta, scale, shift), dim)
-    return y, [*kept, gate, beta]
+    first, last = net.layers
+    means = x.mean([d for d in range(1, x.dim()) if d != dim],
+                   dtype=torch.float32)
+    hidden = _run_layer(means, scale, shift, first)
+    beta = _run_layer(hidden[0], None, None, last, net.scale)
+    y = triton_launch.forward(x, (p1, p2, beta[0], scale, shift), dim)
+    return y, [means, *hidden, *beta]
 
 
 def backward(dy: Tensor, x: Tensor, inputs: Sequence[Tensor | None],
@@ -44,59 +47,87 @@ def backward(dy: Tensor, x: Tensor, inputs: Sequence[Tensor | None],
              kept: Sequence[Tensor]) -> list[Tensor | None]:
     """See :class:`acon_mm.functional.meta.Kernels`."""
     p1, p2, scale, shift, *_ = inputs
-    means, *layers, gate, beta = kept
-    dx, dp1, dp2, dbeta, *affine = triton_launch.gradients(
-        *triton_launch.backward(dy, x, (p1, p2, beta, scale, shift), dim),
-        x, beta, [True] * 6)
-    with torch.autocast(x.device.type, enabled=False):
-        grad = _aten.sigmoid_backward(net.scale * dbeta, gate)
-        trained = []
-        for at in reversed(range(len(net.layers))):
-            grad, *own = _layer_backward(grad, net.layers[at],
-                                         *layers[4 * at:4 * at + 4])
-            trained = own + trained
-        if scale is not None:
-            affine[0] += (grad * means).sum(0)
-            affine[1] += grad.sum(0)
-            grad = grad * scale
-    _add_to_pixels(dx, grad, dim)
-    return [dx, dp1, dp2, *affine, *trained]
+    first, last = net.layers
+    means, hidden, beta = kept[0], kept[1:4], kept[4:7]
+    dx, sums, _ = triton_launch.backward(
+        dy, x, (p1, p2, beta[0], scale, shift), dim)
+    grad, *of_last = _run_layer_backward(
+        sums[2], None, beta, hidden[0], None, None, last, net.scale)
+    grad, *of_first = _run_layer_backward(
+        grad, last.weight, hidden, means, scale, shift, first)
+    totals = _add_means_backward(dx, grad, first.weight, sums, means, scale,
+                                 dim)
+    dp1, dp2, _, *affine = totals.unbind()
+    return [dx, dp1, dp2, *(affine or (None, None)), *of_first, *of_last]
 
 
-def _means(x: Tensor, dim: int) -> Tensor:
-    pixels = [d for d in range(1, x.dim()) if d != dim]
-    return x.mean(pixels, dtype=torch.float32) if pixels else x.float()
+def _run_layer(x: Tensor, scale: Tensor | None, shift: Tensor | None,
+               layer: Layer, factor: float | None = None) -> list[Tensor]:
+    """The output, what the norm makes, and its 1 / standard deviation.
+
+    A factor is that of a sigmoid behind the layer.
+    """
+    samples, width = x.shape
+    size = layer.bias.numel()
+    out, hat = x.new_empty(2, samples, size).unbind()
+    invstd = x.new_empty(size)
+    _launch('layer', size, x.shape, out, hat, invstd, x, scale, shift,
+            *layer.tensors, samples, width, size, layer.momentum, layer.eps,
+            factor or 1., **_options(scale, layer), LAST=factor is not None)
+    return [out, hat, invstd]
 
 
-def _add_to_pixels(dx: Tensor, grad: Tensor, dim: int) -> None:
-    """Add the gradient of the means to that of the input."""
-    shape = [1] * dx.dim()
-    shape[0], shape[dim] = grad.shape
-    share = grad * (grad.numel() / dx.numel())
-    dx += share.view(shape).to(dx.dtype)
+def _run_layer_backward(grad: Tensor, next_weight: Tensor | None,
+                        kept: Sequence[Tensor], x: Tensor,
+                        scale: Tensor | None, shift: Tensor | None,
+                        layer: Layer,
+                        factor: float | None = None) -> list[Tensor | None]:
+    """Gradients of the product and of what the layer trains.
 
-
-def _layer(x: Tensor, layer: Layer) -> tuple[Tensor, ...]:
-    """Its product, the statistics of that, and its output."""
-    product = torch.addmm(layer.bias, x, layer.weight.flatten(1).t())
+    ``grad`` is that of the next layer's product, or of the output if there
+    is a factor.
+    """
+    samples, width = x.shape
+    size = layer.bias.numel()
+    dproduct, dweight = grad.new_empty(samples, size), grad.new_empty(
+        layer.weight.shape)
+    dbias, *norm = grad.new_empty(3, size).unbind()
+    _launch('layer_backward', size, x.shape, dproduct, dweight, dbias, *norm,
+            grad, next_weight, *kept, x, scale, shift, layer.gamma, samples,
+            width, size, grad.size(1), factor or 1.,
+            **_options(scale, layer), LAST=factor is not None)
     if layer.gamma is None:
-        return product, product, product, product
-    if layer.batch:
-        layer.seen.add_(1)
-    out, mean, invstd = torch.native_batch_norm(
-        product, layer.gamma, layer.offset, layer.mean, layer.variance,
-        layer.batch, layer.momentum, layer.eps)
-    return product, mean, invstd, out
+        norm = [None, None]
+    return [dproduct, dweight, dbias, *norm]
 
 
-def _layer_backward(grad: Tensor, layer: Layer, x: Tensor, product: Tensor,
-                    mean: Tensor, invstd: Tensor) -> list[Tensor | None]:
-    """Gradients of its input and of what it trains."""
-    norm = [None, None]
-    if layer.gamma is not None:
-        grad, *norm = _aten.native_batch_norm_backward(
-            grad, product, layer.gamma, layer.mean, layer.variance, mean,
-            invstd, layer.batch, layer.eps, (True, True, True))
-    weight = layer.weight.flatten(1)
-    return [grad @ weight, (grad.t() @ x).view(layer.weight.shape),
-            grad.sum(0), *norm]
+def _add_means_backward(dx: Tensor, grad: Tensor, weight: Tensor,
+                        sums: Tensor, means: Tensor, scale: Tensor | None,
+                        dim: int) -> Tensor:
+    """Add what comes through the means to ``dx``; the sums over samples."""
+    samples, width = means.shape
+    share = dx.new_empty(samples, width)
+    totals = sums.new_empty(len(sums), width)
+    _launch('means_backward', width, grad.shape, share, totals, sums, grad,
+            weight, means, scale, samples, width, grad.size(1),
+            dx.numel() // means.numel(), AFFINE=scale is not None)
+    shape = [1] * dx.dim()
+    shape[0], shape[dim] = samples, width
+    dx += share.view(shape)
+    return totals
+
+
+def _options(scale: Tensor | None, layer: Layer) -> dict[str, bool]:
+    return dict(AFFINE=scale is not None, NORM=layer.gamma is not None,
+                BATCH=layer.batch)
+
+
+def _launch(kernel: str, size: int, shape: torch.Size, *args,
+            **options) -> None:
+    """Run a kernel that reads a (samples, width) for ``size`` numbers."""
+    from . import triton_net
+    samples, width = (max(LEAST, triton_launch.at_least(n)) for n in shape)
+    with torch.cuda.device_of(args[0]):
+        getattr(triton_net, kernel)[(-(-size // BLOCK_O), )](
+            *args, **options, BLOCK_S=samples, BLOCK_O=BLOCK_O,
+            BLOCK_K=min(width, TILE // samples), num_warps=4)

@@ -1,0 +1,120 @@
+"""The Triton kernels compile for a GPU, and well, where there is none."""
+import re
+import subprocess
+
+import pytest
+import torch
+from functional_cases import Case
+from triton import knobs
+from triton.backends.compiler import GPUTarget
+from triton.runtime import JITFunction, driver
+
+from acon_mm import MetaAconC
+from acon_mm.functional import meta, triton, triton_launch, triton_meta
+
+
+class H100:
+    """Triton's driver of one, as far as compiling asks it."""
+
+    def get_current_device(self):
+        return 'H100'
+
+    def get_current_stream(self, device):
+        return 0
+
+    def get_current_target(self):
+        return GPUTarget('cuda', 90, 32)
+
+
+@pytest.fixture
+def compiled(monkeypatch, tmp_path):
+    """The kernels that launches compile; none of them runs."""
+    kernels = []
+
+    def launch(kernel, grid):
+        return lambda *args, **options: kernels.append(
+            kernel.warmup(*args, grid=grid, **options))
+
+    monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
+    monkeypatch.setattr(driver, '_active', H100())
+    monkeypatch.setattr(JITFunction, '__getitem__', launch)
+    return kernels
+
+
+@pytest.mark.parametrize('affine', [False, True])
+@pytest.mark.parametrize('beta', ['channel', 'sample', 'element'])
+@pytest.mark.parametrize('memory_format',
+                         [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
+def test_kernels_compile_for_a_gpu(beta, affine, memory_format, dtype,
+                                   compiled, tmp_path):
+    """The interpreter takes what the compiler refuses."""
+    case = Case((2, 256, 25, 40), 1, beta, memory_format, affine)
+    leaves = case.make(dtype)
+    case.call(triton.acon, leaves).sum().backward()
+    assert [kernel.metadata.name for kernel in compiled] == [
+        'forward', 'backward']
+    for kernel in compiled:
+        ptx = kernel.asm['ptx']
+        assert 'atom' not in ptx
+        # 16 bytes of x at a time
+        assert 'ld.global.v4.b32' in ptx or re.search(
+            r'cp\.async\.cg\.shared\.global .*, 0x10', ptx)
+        assert not re.search(r'[ls][dt]\.global\.b16', ptx)
+        # an affine of a norm and a beta per element never go together
+        assert (_spilled_bytes(kernel, tmp_path) == 0
+                or beta == 'element' and affine)
+
+
+def test_the_first_kernel_compiles_for_a_gpu(compiled):
+    # Triton makes a constant of every size that is one
+    x = torch.zeros(1, 1, requires_grad=True)
+    triton.acon(x, 1., 0., 1.).sum().backward()
+    assert len(compiled) == 2
+
+
+@pytest.mark.parametrize('size, vector', [(4200, 4), (1050, 2), (49, 1)])
+def test_reads_as_wide_as_rows_are_aligned(size, vector, compiled):
+    triton.acon(torch.zeros(2, 64, size), 1., 0., 1.)
+    reads = re.findall(r'ld\.global(\.v\d)?\.b32', compiled[0].asm['ptx'])
+    assert (reads.count(f'.v{vector}') > 1) == (vector > 1)
+
+
+def test_a_grid_has_no_more_programs_than_cuda_takes():
+    x = torch.empty(1, 1, 1 << 29, device='meta')
+    parameters = (torch.ones(1), ) * 3 + (None, None)
+    for backward in (False, True):
+        launch = triton_launch.Launch(x, parameters, 1, backward)
+        rows, segments = launch.grid
+        tile = launch.options['BLOCK_N'] * launch.options['STEPS']
+        assert rows == 1 and segments <= 65535
+        assert segments * tile >= x.numel() > (segments - 1) * tile
+
+
+@pytest.mark.parametrize('affine', [False, True])
+@pytest.mark.parametrize('norm_cfg, training', [
+    (dict(type='BN'), True), (dict(type='BN'), False), (None, False)])
+@pytest.mark.parametrize('samples', [1, 2, 64])
+def test_meta_acon_compiles_for_a_gpu(samples, norm_cfg, training, affine,
+                                      compiled, tmp_path, monkeypatch):
+    monkeypatch.setattr(meta, 'kernels_for', lambda x: triton_meta)
+    act = MetaAconC(512, norm_cfg=norm_cfg).train(training)
+    norm = [torch.ones(512, requires_grad=True) for _ in range(2)]
+    y = act(torch.randn(samples, 512, 4, 4), *norm if affine else ())
+    y.sum().backward()
+    assert [kernel.metadata.name for kernel in compiled] == [
+        'layer', 'layer', 'forward', 'backward', 'layer_backward',
+        'layer_backward', 'means_backward']
+    for kernel in compiled:
+        # what every GPU has
+        assert kernel.metadata.shared <= 48 << 10
+        assert _spilled_bytes(kernel, tmp_path) == 0
+
+
+def _spilled_bytes(kernel, folder):
+    """Local memory that a thread of a kernel has."""
+    (folder / 'kernel.cubin').write_bytes(kernel.asm['cubin'])
+    usage = subprocess.run(
+        [knobs.nvidia.cuobjdump.path, '-res-usage', folder / 'kernel.cubin'],
+        check=True, capture_output=True, text=True).stdout
+    return int(re.search(r'STACK:(\d+)', usage)[1])
