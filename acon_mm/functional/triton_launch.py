@@ -65,7 +65,10 @@ def backward(dy: Tensor, x: Tensor, parameters: Parameters,
         triton_kernels.backward[launch.grid](
             dx, sums, dbeta, rows.view(dy), rows.view(x), *launch.tensors,
             *launch.sizes, **launch.options)
-    return dx, sums.sum((1, 3)), dbeta
+    # of one part, where a sum would be another kernel to launch
+    alone = launch.segments == launch.parts == 1
+    sums = sums[:, 0, :, 0] if alone else sums.sum((1, 3))
+    return dx, sums, dbeta
 
 
 def gradients(dx: Tensor, sums: Tensor, dbeta: Tensor, x: Tensor,

@@ -29,9 +29,8 @@ def activate_normed(act: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
     scale = (norm.running_var.to(dtype) + norm.eps).rsqrt()
     if norm.weight is not None:
         scale = scale * norm.weight
-    shift = -norm.running_mean * scale
-    if norm.bias is not None:
-        shift = shift + norm.bias
+    bias = torch.zeros_like(scale) if norm.bias is None else norm.bias
+    shift = torch.addcmul(bias, norm.running_mean, scale, value=-1)
     return act(x, scale, shift)
 
 
