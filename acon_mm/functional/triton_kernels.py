@@ -5,12 +5,11 @@ BLOCK_R rows and BLOCK_N neighbours. Sums stay in float32 registers and are
 stored once for each program. Nothing but the shape decides their order (no
 atomics, no autotuning), so that training can be repeated to the bit.
 
-With ``q = p1 - p2``, ``s = sigmoid(beta q x)``, ``w = x dy`` and
-``h = w s (1 - s)``:
+With ``q = p1 - p2``, ``s = sigmoid(beta q x)`` and ``h = x dy s (1 - s)``:
 
 - ``y = x (q s + p2)`` and ``dx = dy (q s + p2) + beta q^2 h``,
-- ``dbeta = q^2 sum(h x)``, ``dp1 = sum(w s) + beta q sum(h x)`` and
-  ``dp2 = sum(w) - dp1``.
+- ``dp1 = sum(x dy s) + beta q sum(h x)``,
+  ``dp2 = sum(x dy (1 - s)) - beta q sum(h x)`` and ``dbeta = q^2 sum(h x)``.
 
 A fast GPU leaves about twenty instructions an element in half types before
 they take longer than memory: what is the same for a row or a column is
@@ -157,8 +156,8 @@ def backward(dx, sums, dbeta, dy, x, p1, p2, beta, scale, shift, total,
     if AFFINE:
         factor = _expand(_load(scale, rows, cols, channels, WIDE), WIDE)
         offset = _expand(_load(shift, rows, cols, channels, WIDE), WIDE)
-    sum_ws = tl.zeros((BLOCK_R, BLOCK_N // FOLD), tl.float32)
-    sum_w = tl.zeros((BLOCK_R, BLOCK_N // FOLD), tl.float32)
+    sum_above = tl.zeros((BLOCK_R, BLOCK_N // FOLD), tl.float32)
+    sum_below = tl.zeros((BLOCK_R, BLOCK_N // FOLD), tl.float32)
     sum_hx = tl.zeros((BLOCK_R, BLOCK_N // FOLD), tl.float32)
     sum_scale = tl.zeros((BLOCK_R, BLOCK_N // FOLD), tl.float32)
     sum_shift = tl.zeros((BLOCK_R, BLOCK_N // FOLD), tl.float32)
@@ -175,13 +174,14 @@ def backward(dx, sums, dbeta, dy, x, p1, p2, beta, scale, shift, total,
             b = tl.load(beta + offsets, mask=inside, other=0.)
             exponent *= b
         s = _sigmoid(exponent, PTX)
-        w = value * up
-        h = w * (s - s * s)
+        above = value * up * s
+        below = value * up - above
+        h = below * s
         if BETAS == PER_ELEMENT:
             tl.store(dbeta + offsets, curve * h * value, mask=inside)
             h *= b
-        sum_ws += _fold(w * s, FOLD)
-        sum_w += _fold(w, FOLD)
+        sum_above += _fold(above, FOLD)
+        sum_below += _fold(below, FOLD)
         sum_hx += _fold(h * value, FOLD)
         result = up * (_expand(slope, WIDE) * s + _expand(low, WIDE))
         result += curve * h
@@ -205,9 +205,10 @@ def backward(dx, sums, dbeta, dy, x, p1, p2, beta, scale, shift, total,
         valid = rows < total
         AXIS: tl.constexpr = 1
     curved = tl.sum(sum_hx, AXIS)
-    dp1 = tl.sum(sum_ws, AXIS) + bend * curved
+    dp1 = tl.sum(sum_above, AXIS) + bend * curved
+    dp2 = tl.sum(sum_below, AXIS) - bend * curved
     tl.store(sums + part, dp1, mask=valid)
-    tl.store(sums + plane + part, tl.sum(sum_w, AXIS) - dp1, mask=valid)
+    tl.store(sums + plane + part, dp2, mask=valid)
     tl.store(sums + 2 * plane + part, slope * slope * curved, mask=valid)
     if AFFINE:
         tl.store(sums + 3 * plane + part, tl.sum(sum_scale, AXIS), mask=valid)

@@ -15,8 +15,9 @@ from .rows import Betas, Rows
 TILE = 8192
 WARPS = 8
 # The most channels of a tile where they lie side by side. Each has sums of
-# its own there, for which fewer registers are left: the backward pass halves
-# the tile and has some read ahead into shared memory.
+# its own there, for which the registers are few: the backward pass halves
+# the tile, as it does for a beta of each element, and has some tiles read
+# ahead into shared memory.
 WIDE_TILE = 256
 STAGES = 4
 # of a thread, or two programs of the backward pass would not fit
@@ -118,7 +119,9 @@ class Launch:
         if rows.betas == Betas.PER_ELEMENT:
             beta = rows.view(beta)
         self.tensors = (p1, p2, beta, scale, shift)
-        tile = TILE // x.element_size() // (1 + (backward and rows.wide))
+        tile = TILE // x.element_size()
+        if backward and (rows.wide or rows.betas == Betas.PER_ELEMENT):
+            tile //= 2
         block_n = min(at_least(rows.n), WIDE_TILE if rows.wide else tile)
         block_r = tile // block_n
         few, many = BACKWARD_STEPS if backward else FORWARD_STEPS
