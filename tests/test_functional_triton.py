@@ -130,3 +130,16 @@ def test_keeps_half_under_autocast_on_a_gpu():
     p1 = torch.randn(3, device='cuda', requires_grad=True)
     with torch.autocast('cuda'):
         assert functional.acon(x, p1, 0., 1.).dtype == torch.float16
+
+
+@pytest.mark.gpu
+def test_transforms_on_a_gpu():
+    x = torch.randn(4, 3, 5, 5, device='cuda')
+
+    def loss(sample):
+        return functional.acon(sample[None], 1., 0., 1.).sum()
+
+    actual = torch.func.vmap(torch.func.grad(loss))(x)
+    leaf = x.clone().requires_grad_()
+    torch.testing.assert_close(
+        actual, torch.autograd.grad(F.silu(leaf).sum(), leaf)[0])

@@ -7,6 +7,7 @@ from meta_cases import LAYOUTS, NORMS, assert_is_its_double, make, results
 from torch import nn
 
 from acon_mm import functional
+from acon_mm.beta_net import plain_net
 from acon_mm.benchmark.measure import saved_bytes
 from acon_mm.functional import native, native_build, native_meta
 
@@ -172,6 +173,14 @@ def test_a_layer_of_another_width_is_refused_by_its_module(kernel_calls):
     with pytest.raises(RuntimeError, match='16'):
         act(torch.randn(2, 48, 3, 3))
     assert not kernel_calls
+
+
+def test_parameters_on_another_device_are_not_read():
+    act, elsewhere = make(), make().to('meta')
+    x = torch.randn(2, 48, 3, 3)
+    slopes = act.p1, act.p2, None, None
+    assert plain_net(x, 1, slopes, act._net(), 1.) is not None
+    assert plain_net(x, 1, slopes, elsewhere._net(), 1.) is None
 
 
 def test_scale_without_shift():
