@@ -7,8 +7,8 @@ from meta_cases import LAYOUTS, NORMS, assert_is_its_double, make, results
 from torch import nn
 
 from acon_mm import functional
-from acon_mm.beta_net import plain_net
 from acon_mm.benchmark.measure import saved_bytes
+from acon_mm.beta_net import plain_net
 from acon_mm.functional import native, native_build, native_meta
 
 
