@@ -16,6 +16,7 @@ from acon_mm.benchmark import (
 )
 from acon_mm.benchmark.measure import (
     Times,
+    clock,
     environment,
     interleave,
     peak_bytes,
@@ -200,3 +201,30 @@ def test_environment_names_no_host():
     import platform
     values = environment('cpu').values()
     assert platform.node() not in map(str, values)
+
+
+@pytest.mark.parametrize('queued, order', [
+    (False, ['record', 'launch', 'record']),
+    (True, ['busy', 'record', 'launch', 'record'])])
+def test_kernels_are_timed_without_their_launch_on_a_gpu(
+        queued, order, monkeypatch):
+    calls = []
+
+    class Event:
+
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            calls.append('record')
+
+        def synchronize(self):
+            assert calls == order
+
+        def elapsed_time(self, end):
+            return 7.
+
+    monkeypatch.setattr(torch.cuda, 'Event', Event)
+    monkeypatch.setattr(torch.cuda, '_sleep', lambda _: calls.append('busy'))
+    result = clock(lambda: calls.append('launch') or 5, 'cuda', queued)
+    assert result == (5, 7.)

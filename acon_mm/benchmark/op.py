@@ -120,10 +120,10 @@ def _run(function: Callable[[Tensor], Tensor], x: Tensor, upstream: Tensor,
             _call(function, x), inputs, upstream, allow_unused=True)
         total = dict(forward=0., backward=0.)
         for _ in range(calls):
-            y, forward = clock(lambda: _call(function, x), device)
+            y, forward = clock(lambda: _call(function, x), device, True)
             _, backward = clock(
                 lambda y=y: torch.autograd.grad(
-                    y, inputs, upstream, allow_unused=True), device)
+                    y, inputs, upstream, allow_unused=True), device, True)
             total['forward'] += forward / calls
             total['backward'] += backward / calls
         return dict(total, both=total['forward'] + total['backward'])
@@ -134,7 +134,8 @@ def _run(function: Callable[[Tensor], Tensor], x: Tensor, upstream: Tensor,
 def _copy(x: Tensor, target: Tensor,
           device: str) -> Callable[[], dict[str, float]]:
     """The bandwidth that a copy reaches."""
-    return lambda: dict(forward=clock(lambda: target.copy_(x), device)[1])
+    return lambda: dict(
+        forward=clock(lambda: target.copy_(x), device, True)[1])
 
 
 def _memory(function: Callable[[Tensor], Tensor], x: Tensor, upstream: Tensor,
