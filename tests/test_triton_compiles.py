@@ -115,6 +115,22 @@ def test_meta_acon_compiles_for_a_gpu(samples, norm_cfg, training, affine,
         assert _usage(kernel, tmp_path)[1] == 0
 
 
+@pytest.mark.parametrize('shape', [(16, 256, 100, 168), (64, 256, 50, 84),
+                                   (256, 1024, 14, 14)])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
+def test_few_threads_of_large_tensors_are_idle(shape, dtype):
+    x = torch.empty(shape, dtype=dtype, device='meta')
+    parameters = (torch.ones(shape[1]), ) * 3 + (None, None)
+    for backward in (False, True):
+        launch = triton_launch.Launch(x, parameters, 1, backward)
+        row, pixels = launch.options['BLOCK_N'], shape[2] * shape[3]
+        assert -(-pixels // row) * row <= 1.4 * pixels
+        assert row * launch.options['BLOCK_R'] * x.element_size() == 8192
+        # a multiprocessor of an H100 has four programs at a time, of 132
+        programs, segments = launch.grid
+        assert programs * segments > 10 * 4 * 132
+
+
 def _usage(kernel, folder):
     """Registers of a thread, and bytes that found no place in them."""
     (folder / 'kernel.cubin').write_bytes(kernel.asm['cubin'])

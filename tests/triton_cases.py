@@ -16,9 +16,11 @@ def small_tiles(monkeypatch):
     """Small inputs have several tiles in each direction, and cut ones."""
     monkeypatch.setattr(triton_launch, 'TILE', 2048)
     monkeypatch.setattr(triton_launch, 'WIDE_TILE', 16)
-    monkeypatch.setattr(triton_launch, 'FORWARD_STEPS', (1, 2))
-    monkeypatch.setattr(triton_launch, 'BACKWARD_STEPS', (2, 4))
-    monkeypatch.setattr(triton_launch, 'PROGRAMS', 1)
+    monkeypatch.setattr(triton_launch, 'LARGE', 1000)
+    monkeypatch.setattr(triton_launch, 'LEAST_ROW', 32)
+    monkeypatch.setattr(triton_launch, 'BACKWARD_STEPS', (2, 4, 1))
+    monkeypatch.setattr(triton_launch, 'WIDE_FORWARD_STEPS', (1, 2, 1))
+    monkeypatch.setattr(triton_launch, 'WIDE_BACKWARD_STEPS', (2, 4, 1))
     yield
     functional.set_implementation('auto')
 

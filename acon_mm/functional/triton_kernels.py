@@ -161,7 +161,10 @@ def backward(dx, sums, dbeta, dy, x, p1, p2, beta, scale, shift, total,
     sum_hx = tl.zeros((BLOCK_R, BLOCK_N // FOLD), tl.float32)
     sum_scale = tl.zeros((BLOCK_R, BLOCK_N // FOLD), tl.float32)
     sum_shift = tl.zeros((BLOCK_R, BLOCK_N // FOLD), tl.float32)
-    for _ in tl.range(STEPS, num_stages=STAGES):
+    # where channels are apart, the last program of a row has fewer tiles
+    left = tl.cdiv(n - tl.program_id(1) * STEPS * BLOCK_N, BLOCK_N)
+    steps = STEPS if WIDE else tl.minimum(STEPS, left)
+    for _ in tl.range(steps, num_stages=STAGES):
         inside = (rows[:, None] < end) & (cols[None, :] < n)
         offsets = rows[:, None] * n + cols[None, :]
         inputs = tl.load(x + offsets, mask=inside, other=0.).to(tl.float32)

@@ -22,12 +22,19 @@ WIDE_TILE = 256
 STAGES = 4
 # of a thread, or two programs of the backward pass would not fit
 MOST_REGISTERS = 128
-# Tiles of a program, forward where channels lie side by side and backward:
-# few enough to busy a large GPU with small tensors, and so many that the
-# parameters are little to read and the sums little to write.
-FORWARD_STEPS = (1, 4)
-BACKWARD_STEPS = (8, 32)
-PROGRAMS = 2048
+# The fewest and the most tiles of a program, and programs that are enough: a
+# large GPU has 500 at a time, and waits for the last ones with much of it
+# idle. The more tiles, the less are the parameters that are read and the sums
+# that are written, which matter where channels lie side by side.
+FORWARD_STEPS = (1, 1, 1)
+BACKWARD_STEPS = (4, 32, 16384)
+WIDE_FORWARD_STEPS = (1, 4, 8192)
+WIDE_BACKWARD_STEPS = (8, 32, 8192)
+# Tiles of tensors that fill a large GPU more than once are made of more and
+# shorter rows where an eighth of them would lie behind the ends of rows.
+LARGE = 1 << 23
+LEAST_ROW = 512
+SLACK = 1.125
 # bytes that a thread reads at a time
 VECTOR = 16
 # programs in the second dimension of a CUDA grid
@@ -123,17 +130,24 @@ class Launch:
         if backward and (rows.wide or rows.betas == Betas.PER_ELEMENT):
             tile //= 2
         block_n = min(at_least(rows.n), WIDE_TILE if rows.wide else tile)
+        while (x.numel() >= LARGE and block_n > LEAST_ROW and
+               -(-rows.n // block_n) * block_n > SLACK * rows.n):
+            block_n //= 2
         block_r = tile // block_n
-        few, many = BACKWARD_STEPS if backward else FORWARD_STEPS
+        if rows.wide:
+            limits = WIDE_BACKWARD_STEPS if backward else WIDE_FORWARD_STEPS
+        else:
+            limits = BACKWARD_STEPS if backward else FORWARD_STEPS
+        few, many, enough = limits
         # a power of two, since each number is another kernel to compile
-        steps = _at_most(min(many, max(few, x.numel() // (tile * PROGRAMS))))
+        steps = _at_most(min(many, max(few, x.numel() // (tile * enough))))
         if rows.wide:
             self.segments = 1
             self.parts = -(-rows.share // (block_r * steps))
             self.grid = (rows.samples * self.parts, -(-rows.n // block_n))
         else:
             tiles = -(-rows.n // block_n)
-            steps = min(steps if backward else 1, at_least(tiles))
+            steps = min(steps, at_least(tiles))
             while -(-tiles // steps) > MOST_SEGMENTS:
                 steps *= 2
             self.segments = -(-tiles // steps)
