@@ -10,7 +10,7 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import JITFunction, driver
 
 from acon_mm import MetaAconC
-from acon_mm.functional import meta, triton, triton_launch, triton_meta
+from acon_mm.functional import meta, triton, triton_grid, triton_meta
 
 
 class H100:
@@ -88,7 +88,7 @@ def test_a_grid_has_no_more_programs_than_cuda_takes():
     x = torch.empty(1, 1, 1 << 29, device='meta')
     parameters = (torch.ones(1), ) * 3 + (None, None)
     for backward in (False, True):
-        launch = triton_launch.Launch(x, parameters, 1, backward)
+        launch = triton_grid.Launch(x, parameters, 1, backward)
         rows, segments = launch.grid
         tile = launch.options['BLOCK_N'] * launch.options['STEPS']
         assert rows == 1 and segments <= 65535
@@ -122,7 +122,7 @@ def test_few_threads_of_large_tensors_are_idle(shape, dtype):
     x = torch.empty(shape, dtype=dtype, device='meta')
     parameters = (torch.ones(shape[1]), ) * 3 + (None, None)
     for backward in (False, True):
-        launch = triton_launch.Launch(x, parameters, 1, backward)
+        launch = triton_grid.Launch(x, parameters, 1, backward)
         row, pixels = launch.options['BLOCK_N'], shape[2] * shape[3]
         assert -(-pixels // row) * row <= 1.4 * pixels
         assert row * launch.options['BLOCK_R'] * x.element_size() == 8192

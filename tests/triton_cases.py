@@ -8,19 +8,19 @@ import torch
 from functional_cases import CASES, Case, assert_matches, describe
 
 from acon_mm import functional
-from acon_mm.functional import triton, triton_launch
+from acon_mm.functional import triton, triton_grid
 
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
     """Small inputs have several tiles in each direction, and cut ones."""
-    monkeypatch.setattr(triton_launch, 'TILE', 2048)
-    monkeypatch.setattr(triton_launch, 'WIDE_TILE', 16)
-    monkeypatch.setattr(triton_launch, 'LARGE', 1000)
-    monkeypatch.setattr(triton_launch, 'LEAST_ROW', 32)
-    monkeypatch.setattr(triton_launch, 'BACKWARD_STEPS', (2, 4, 1))
-    monkeypatch.setattr(triton_launch, 'WIDE_FORWARD_STEPS', (1, 2, 1))
-    monkeypatch.setattr(triton_launch, 'WIDE_BACKWARD_STEPS', (2, 4, 1))
+    monkeypatch.setattr(triton_grid, 'TILE', 2048)
+    monkeypatch.setattr(triton_grid, 'WIDE_TILE', 16)
+    monkeypatch.setattr(triton_grid, 'LARGE', 1000)
+    monkeypatch.setattr(triton_grid, 'LEAST_ROW', 32)
+    monkeypatch.setattr(triton_grid, 'BACKWARD_STEPS', (2, 4, 1))
+    monkeypatch.setattr(triton_grid, 'WIDE_FORWARD_STEPS', (1, 2, 1))
+    monkeypatch.setattr(triton_grid, 'WIDE_BACKWARD_STEPS', (2, 4, 1))
     yield
     functional.set_implementation('auto')
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from . import triton_launch, triton_operators
+from . import triton_grid, triton_launch, triton_operators
 from .keeps_input import KeepsInput, Parameters
 from .rows import dense_parameters
 from .tracing import is_traced
@@ -40,7 +40,7 @@ def unavailable() -> str | None:
     """Why this machine cannot run it; None if it can."""
     if importlib.util.find_spec('triton') is None:
         return 'Triton is not installed'
-    if triton_launch.is_interpreted():
+    if triton_grid.is_interpreted():
         return None
     return _failure() if torch.cuda.is_available() else (
         'there is no CUDA device')
@@ -60,7 +60,7 @@ def _failure() -> str | None:
 
 def refuses(x: Tensor) -> str | None:
     """Why it cannot serve ``x``, on a machine that can run it."""
-    if not x.is_cuda and not triton_launch.is_interpreted():
+    if not x.is_cuda and not triton_grid.is_interpreted():
         return f'x is on {x.device}, not on a CUDA device'
     if x.numel() == 0:
         return 'x is empty'

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from . import triton, triton_launch
+from . import triton, triton_grid, triton_launch
 from .net import Layer, Net
 from .tracing import is_traced
 
@@ -126,7 +126,7 @@ def _launch(kernel: str, size: int, shape: torch.Size, *args,
             **options) -> None:
     """Run a kernel that reads a (samples, width) for ``size`` numbers."""
     from . import triton_net
-    samples, width = (max(LEAST, triton_launch.at_least(n)) for n in shape)
+    samples, width = (max(LEAST, triton_grid.at_least(n)) for n in shape)
     with torch.cuda.device_of(args[0]):
         getattr(triton_net, kernel)[(-(-size // BLOCK_O), )](
             *args, **options, BLOCK_S=samples, BLOCK_O=BLOCK_O,
