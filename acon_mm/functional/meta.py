@@ -9,10 +9,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from . import dispatch, native_meta, net, reference, triton_meta
+from . import dispatch, native_meta, reference, triton_meta
 from .channel_mean import channel_mean
 from .keeps_input import differentiate, is_by_formula
-from .net import Net
+from .net import Net, beta_formula
 
 
 class Kernels(Protocol):
@@ -92,7 +92,7 @@ def _formula_backward(dy: Tensor, inputs: Sequence[Tensor | None],
         means = channel_mean(x, ctx.dim).to(p1.dtype)
         if scale is not None:
             means = means * scale + shift
-        beta = net.formula(means, trained, ctx.net)
+        beta = beta_formula(means, trained, ctx.net)
         return reference.acon(x, p1, p2, beta, ctx.dim, scale, shift)
 
     return differentiate(formula, inputs, dy, ctx.needs_input_grad[3:])

@@ -57,7 +57,8 @@ class Net(NamedTuple):
         return self.layers[0].bias.numel()
 
 
-def formula(x: Tensor, trained: Sequence[Tensor | None], net: Net) -> Tensor:
+def beta_formula(x: Tensor, trained: Sequence[Tensor | None],
+                 net: Net) -> Tensor:
     """Beta by PyTorch's operators; the running statistics stay."""
     for at, layer in enumerate(net.layers):
         weight, bias, gamma, offset = trained[4 * at:4 * at + 4]
