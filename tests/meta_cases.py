@@ -50,3 +50,21 @@ def assert_is_its_double(act, inputs, rtol=1e-3, device='cpu'):
         torch.testing.assert_close(
             value.double(), right.double(), rtol=rtol,
             atol=rtol / 10 * max(1., right.abs().max().item()))
+
+
+def assert_layout_is_its_double(shape, dim, memory_format, affine):
+    """Value, gradients and strides of an input in one of LAYOUTS."""
+    channels = shape[dim]
+    act = make(channels=channels, channel_dim=dim, training=False)
+    x = torch.randn(shape).contiguous(memory_format=memory_format)
+    inputs = [x, torch.randn(channels), torch.randn(channels)]
+    assert_is_its_double(act, inputs if affine else [x], rtol=2e-4)
+    assert act(x).stride() == x.stride()
+
+
+def count_calls(monkeypatch, kernels):
+    """A list that grows whenever kernels compute an activation."""
+    calls, run = [], kernels.forward
+    monkeypatch.setattr(kernels, 'forward',
+                        lambda *args: calls.append(1) or run(*args))
+    return calls

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from functional_cases import CASES, Case, assert_matches, describe
-from meta_cases import LAYOUTS, assert_is_its_double, make
+from meta_cases import LAYOUTS, assert_is_its_double, count_calls, make
 
 from acon_mm import functional
 from acon_mm.functional import triton, triton_meta
@@ -67,9 +67,7 @@ def test_large_inputs_on_a_gpu(case):
 @pytest.mark.parametrize('affine', [False, True])
 @pytest.mark.parametrize('shape, dim, memory_format', LAYOUTS, ids=str)
 def test_meta_acon_on_a_gpu(shape, dim, memory_format, affine, monkeypatch):
-    calls, run = [], triton_meta.forward
-    monkeypatch.setattr(triton_meta, 'forward',
-                        lambda *args: calls.append(1) or run(*args))
+    calls = count_calls(monkeypatch, triton_meta)
     channels = shape[dim]
     # a batch of two leaves little but rounding behind a norm
     training = shape[0] > 2

@@ -77,11 +77,11 @@ def test_the_first_kernel_compiles_for_a_gpu(compiled):
     assert len(compiled) == 2
 
 
-@pytest.mark.parametrize('size, vector', [(4200, 4), (1050, 2), (49, 1)])
+@pytest.mark.parametrize('size, vector', [(4200, 4), (1050, 2)])
 def test_reads_as_wide_as_rows_are_aligned(size, vector, compiled):
     triton.acon(torch.zeros(2, 64, size), 1., 0., 1.)
     reads = re.findall(r'ld\.global(\.v\d)?\.b32', compiled[0].asm['ptx'])
-    assert (reads.count(f'.v{vector}') > 1) == (vector > 1)
+    assert reads.count(f'.v{vector}') > 1
 
 
 def test_a_grid_has_no_more_programs_than_cuda_takes():
