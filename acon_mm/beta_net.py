@@ -7,7 +7,7 @@ from mmengine.dist import get_world_size
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from acon_mm.functional.net import Layer, Net, is_dense
+from acon_mm.functional.net import Layer, Net, are_dense
 from acon_mm.hooks import is_watched
 
 
@@ -82,9 +82,9 @@ def plain_net(x: Tensor, channel_dim: int,
         Net: None where kernels would not compute what the modules do.
     """
     channels = x.size(channel_dim)
+    given = [p for p in parameters if p is not None]
     if ((parameters[-1] is None) != (parameters[-2] is None)
-            or not all(p is None or is_dense(p, channels, x.device)
-                       for p in parameters)
+            or not are_dense(given, [channels] * len(given), x.device)
             or not all(map(_is_plain, modules))):
         return None
     conv1, norm1, conv2, norm2 = modules
@@ -123,10 +123,6 @@ def _layer(conv: nn.Module, norm: nn.Module, samples: int) -> Layer:
 def _is_dense(layer: Layer, width: int, out: int,
               device: torch.device) -> bool:
     """Whether kernels may read and write it where it lies."""
-    weight, *rest, seen = layer.tensors
-    if layer.gamma is None:
-        rest = [layer.bias]
-    elif not is_dense(seen, 1, device):
-        return False
-    return (is_dense(weight, out * width, device)
-            and all(is_dense(t, out, device) for t in rest))
+    sizes = out * width, out, out, out, out, out, 1
+    tensors = layer.tensors[:2 if layer.gamma is None else None]
+    return are_dense(tensors, sizes, device)

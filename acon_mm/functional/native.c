@@ -204,16 +204,16 @@ INLINE void total(float *totals, const float *sums, long parts,
 
 /* Threads share the chunks: up to `chunk` rows of a sample, one if a row is a
  * channel. Each leaves its part of the gradients in `sums`, (SUMS, samples,
- * parts, C), so that the totals do not depend on the threads. The totals are
- * p1's, p2's, beta's (of each sample if PER_SAMPLE), scale's and shift's, the
- * last two only if there are such. Betas of each element get their gradients
- * in `dbeta`. */
-void backward(element *dx, float *totals, float *sums, float *dbeta,
-              const element *dy, const element *x, const float *p1,
-              const float *p2, const float *beta, const float *scale,
-              const float *shift, long rows, long n, long channels, long share,
-              int wide, int betas, long chunk, int threads) {
+ * parts, C), so that the totals do not depend on the threads. Betas of each
+ * element get their gradients without sums: `dbeta` must be zero. */
+void backward(element *dx, float *dp1, float *dp2, float *dbeta, float *dscale,
+              float *dshift, float *sums, const element *dy, const element *x,
+              const float *p1, const float *p2, const float *beta,
+              const float *scale, const float *shift, long rows, long n,
+              long channels, long share, int wide, int betas, long chunk,
+              int threads) {
   parameters all = {p1, p2, beta, scale, shift};
+  float *const totals[SUMS] = {dp1, dp2, dbeta, dscale, dshift};
   long per_sample = (share + chunk - 1) / chunk, width = wide ? n : 1;
   long samples = rows / share, chunks = samples * per_sample;
   memset(sums, 0, sizeof(float) * SUMS * chunks * width);
@@ -246,11 +246,12 @@ void backward(element *dx, float *totals, float *sums, float *dbeta,
   }
   long parts = chunks * width / channels, own = parts / samples;
   for (int k = 0; k < (scale ? SUMS : 3); k++) {
-    long groups = k == 2 && betas == PER_SAMPLE ? samples : 1;
-    for (long group = 0; group < groups; group++) {
-      total(totals, sums + (k * parts + group * own) * channels,
-            groups > 1 ? own : parts, channels);
-      totals += channels;
-    }
+    int with_sample = k == 2 && betas == PER_SAMPLE;
+    if (k == 2 && betas == PER_ELEMENT)
+      continue;
+    for (long group = 0; group < (with_sample ? samples : 1); group++)
+      total(totals[k] + group * channels,
+            sums + (k * parts + group * own) * channels,
+            with_sample ? own : parts, channels);
   }
 }

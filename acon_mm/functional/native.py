@@ -57,7 +57,7 @@ def _library(dtype: torch.dtype) -> ctypes.CDLL:
     pointer, size, number, _ = native_build.TYPES
     layout = [*[size] * 4, number, number]
     library.forward.argtypes = [*[pointer] * 7, *layout, number]
-    library.backward.argtypes = [*[pointer] * 11, *layout, size, number]
+    library.backward.argtypes = [*[pointer] * 14, *layout, size, number]
     library.forward.restype = library.backward.restype = None
     return library
 
@@ -82,18 +82,14 @@ class Kernels:
         inputs, upstream, dx = rows.view(x), rows.view(dy), rows.new_empty(x)
         dense = _dense(x, parameters, dim, rows)
         # the sums cost nothing beside dx, so all are made and some dropped
-        totals = x.new_empty(sum(plan.sums), dtype=torch.float32)
-        parts = x.new_empty(plan.parts, dtype=torch.float32)
-        grads = [*totals.split_with_sizes(plan.sums)]
-        if rows.betas == Betas.PER_SAMPLE:
-            grads[2] = grads[2].view(rows.samples, rows.channels)
-        elif rows.betas == Betas.PER_ELEMENT:
+        grads = [p if p is None else torch.empty_like(p) for p in dense]
+        if rows.betas == Betas.PER_ELEMENT:
             grads[2] = rows.new_empty(x, torch.float32).zero_()
+        parts = x.new_empty(plan.parts, dtype=torch.float32)
         _library(x.dtype).backward(
-            *native_build.pointers(dx, totals, parts, grads[2], upstream,
-                                   inputs, *dense), *plan.layout, plan.chunk,
+            *native_build.pointers(dx, *grads, parts, upstream, inputs,
+                                   *dense), *plan.layout, plan.chunk,
             plan.threads)
-        grads += [None] * (len(parameters) - len(grads))
         return [
             _sum_to(grad, value) if need else None
             for grad, value, need in zip((dx, *grads), (x, *parameters),
@@ -104,12 +100,10 @@ class Kernels:
 class Plan(NamedTuple):
     """What ``native.c`` is told of a layout in memory; it explains it.
 
-    ``sums`` are the lengths of the gradients of p1, p2, beta and, if there
-    are such, scale and shift; ``parts`` is that of all their parts.
+    ``parts`` is how many parts the sums have.
     """
     rows: Rows
     layout: tuple[int, ...]
-    sums: tuple[int, ...]
     parts: int
     chunk: int
     threads: int
@@ -117,24 +111,21 @@ class Plan(NamedTuple):
 
 def _plan(x: Tensor, parameters: Parameters, dim: int) -> Plan:
     return make_plan(x.shape, x.stride(), dim, Betas.of(parameters[2], x),
-                     parameters[3] is not None, torch.get_num_threads())
+                     torch.get_num_threads())
 
 
 @functools.lru_cache(maxsize=4096)
 def make_plan(shape: torch.Size, strides: tuple[int, ...], dim: int,
-              betas: Betas, affine: bool, threads: int) -> Plan:
+              betas: Betas, threads: int) -> Plan:
     """The plan of a layout; making it takes longer than a small tensor."""
     x = torch.empty_strided(shape, strides, device='meta')
     rows = Rows(x, betas, dim)
     chunks = rows.samples * (-(-rows.share // CHUNK) if rows.wide else
                              rows.share // rows.channels)
-    beta = rows.samples * rows.channels
     return Plan(
         rows,
         layout=(rows.rows, rows.n, rows.channels, rows.share, rows.wide,
                 betas),
-        sums=(rows.channels, rows.channels, beta,
-              *[rows.channels] * (2 if affine else 0)),
         parts=5 * chunks * rows.channels,
         chunk=min(CHUNK, rows.share) if rows.wide else 1,
         threads=min(threads, max(1, x.numel() // GRAIN)))

@@ -55,9 +55,10 @@ def load(name: str, *defines: str) -> Build:
     return Build(None, reason)
 
 
-def pointers(*tensors: Tensor | None) -> list[int | None]:
-    """Where tensors lie; whoever calls must keep them alive by a name."""
-    return [None if t is None else t.data_ptr() for t in tensors]
+def pointers(*tensors: Tensor | None) -> list[int]:
+    """Where tensors lie, 0 where there is none; whoever calls must keep them
+    alive by a name."""
+    return [0 if t is None else t.data_ptr() for t in tensors]
 
 
 def build(name: str, *flags: str) -> Path:

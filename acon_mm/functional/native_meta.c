@@ -126,37 +126,30 @@ void meta_forward(float *y, float *memory, const float *x, const float *p1,
           PER_SAMPLE, threads);
 }
 
-/* `totals` are the gradients of p1, p2, beta and, if there are such, scale
- * and shift; behind them lie those of the layers. `work` takes the parts of
- * the first, (SUMS, chunks, n or 1), and behind these the gradients of each
- * layer's input. */
-void meta_backward(float *dx, float *totals, float *work, const float *dy,
+/* `work` takes the parts of the gradients of native.c, those of beta and
+ * those of each layer's input. */
+void meta_backward(float *dx, float *dp1, float *dp2, float *dscale,
+                   float *dshift, float *work, const float *dy,
                    const float *x, const float *p1, const float *p2,
                    const float *scale, const float *shift, float *memory,
-                   const layer *layers, float factor, long rows, long n,
-                   long channels, long share, int wide, long chunk,
-                   int threads) {
+                   const layer *layers, const gradients *grads, float factor,
+                   long rows, long n, long channels, long share, int wide,
+                   long chunk, int threads) {
   long samples = rows / share, size = samples * channels;
   long chunks = samples * ((share + chunk - 1) / chunk);
   kept parts = carve(memory, samples, channels, layers);
   float *beta = parts.layers[LAYERS - 1].y;
-  backward(dx, totals, work, NULL, dy, x, p1, p2, beta, scale, shift, rows, n,
-           channels, share, wide, PER_SAMPLE, chunk, threads);
-  float *up = totals + 2 * channels, *dscale = up + size;
-  float *dshift = dscale + channels;
-  float *grads = scale ? dshift + channels : dscale;
-  work += SUMS * chunks * (wide ? n : 1);
+  float *up = work + SUMS * chunks * (wide ? n : 1);
+  backward(dx, dp1, dp2, up, dscale, dshift, work, dy, x, p1, p2, beta, scale,
+           shift, rows, n, channels, share, wide, PER_SAMPLE, chunk, threads);
   for (long i = 0; i < size; i++)
     up[i] *= beta[i] * (1 - beta[i] / factor);
-  for (int k = 0; k < LAYERS; k++)
-    grads += trained(layers[k]);
   for (int k = LAYERS - 1; k >= 0; k--) {
-    grads -= trained(layers[k]);
-    layer_backward(work, grads, up, parts.layers[k],
+    float *reached = up + samples * layers[k].out;
+    layer_backward(reached, grads[k], up, parts.layers[k],
                    k ? parts.layers[k - 1].y : parts.inputs, samples,
                    layers[k], threads);
-    up = work;
-    work += samples * layers[k].in;
+    up = reached;
   }
   for (long i = 0; i < size; i++) {
     if (scale) {

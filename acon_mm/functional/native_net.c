@@ -23,8 +23,9 @@ typedef struct {
   float momentum, eps;
 } layer;
 
-/* How many numbers get gradients. */
-static long trained(layer l) { return l.out * (l.in + (l.gamma ? 3 : 1)); }
+typedef struct {
+  float *weight, *bias, *gamma, *offset;
+} gradients;
 
 /* What a layer keeps for its gradients. */
 typedef struct {
@@ -142,11 +143,28 @@ static void norm_backward(float *dgamma, float *doffset, float *dy,
     }
 }
 
-/* `grads` are those of weight, bias, gamma and offset, one behind the other.
- * Overwrites dy with what reaches the product. */
-static void layer_backward(float *dx, float *grads, float *dy, outputs from,
-                           const float *x, long n, layer l, int threads) {
-  float *dbias = grads + l.out * l.in;
+/* Of x with m columns of a weight, in sums that do not wait for each other. */
+INLINE void column_products(float *restrict y, const float *x,
+                            const float *weight, long out, long in, long m) {
+  float sums[ROWS][COLUMNS] = {0};
+  long j = 0;
+  for (; j + ROWS <= out; j += ROWS)
+    for (long r = 0; r < ROWS; r++)
+#pragma omp simd
+      for (long k = 0; k < m; k++)
+        sums[r][k] += x[j + r] * weight[(j + r) * in + k];
+  for (; j < out; j++)
+#pragma omp simd
+    for (long k = 0; k < m; k++)
+      sums[0][k] += x[j] * weight[j * in + k];
+  for (long k = 0; k < m; k++)
+    y[k] = sums[0][k] + sums[1][k] + sums[2][k] + sums[3][k];
+}
+
+/* Overwrites dy with what reaches the product. */
+static void layer_backward(float *dx, gradients grads, float *dy,
+                           outputs from, const float *x, long n, layer l,
+                           int threads) {
   threads = n * l.out * l.in > WORTH ? threads : 1;
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
@@ -154,14 +172,16 @@ static void layer_backward(float *dx, float *grads, float *dy, outputs from,
     for (long j = 0; j < l.out; j += COLUMNS) {
       long m = l.out - j < COLUMNS ? l.out - j : COLUMNS;
       if (l.gamma)
-        norm_backward(dbias + l.out, dbias + 2 * l.out, dy, from, n, l, j, m);
+        norm_backward(grads.gamma, grads.offset, dy, from, n, l, j, m);
       for (long c = j; c < j + m; c++) {
-        float *restrict dweight = grads + c * l.in;
-        memset(dweight, 0, sizeof(float) * l.in);
-        dbias[c] = 0;
-        for (long i = 0; i < n; i++) {
-          float up = dy[i * l.out + c];
-          dbias[c] += up;
+        float *restrict dweight = grads.weight + c * l.in, up = dy[c];
+        grads.bias[c] = up;
+#pragma omp simd
+        for (long k = 0; k < l.in; k++)
+          dweight[k] = up * x[k];
+        for (long i = 1; i < n; i++) {
+          up = dy[i * l.out + c];
+          grads.bias[c] += up;
 #pragma omp simd
           for (long k = 0; k < l.in; k++)
             dweight[k] += up * x[i * l.in + k];
@@ -169,19 +189,14 @@ static void layer_backward(float *dx, float *grads, float *dy, outputs from,
       }
     }
 #pragma omp for
-    for (int t = 0; t < threads; t++) {
-      long first = l.in * t / threads, m = l.in * (t + 1) / threads - first;
-      for (long i = 0; i < n; i++)
-        memset(dx + i * l.in + first, 0, sizeof(float) * m);
-      for (long j = 0; j < l.out; j++)
-        for (long i = 0; i < n; i++) {
-          const float *weight = l.weight + j * l.in + first;
-          float *restrict to = dx + i * l.in + first;
-          float up = dy[i * l.out + j];
-#pragma omp simd
-          for (long k = 0; k < m; k++)
-            to[k] += up * weight[k];
-        }
-    }
+    for (long k = 0; k < l.in; k += COLUMNS)
+      for (long i = 0; i < n; i++) {
+        float *to = dx + i * l.in + k;
+        const float *up = dy + i * l.out, *weight = l.weight + k;
+        if (l.in - k >= COLUMNS) /* a constant, for the compiler */
+          column_products(to, up, weight, l.out, l.in, COLUMNS);
+        else
+          column_products(to, up, weight, l.out, l.in, l.in - k);
+      }
   }
 }

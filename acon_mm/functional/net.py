@@ -1,10 +1,13 @@
 """The net that makes meta-ACON's beta of the means, as kernels take it."""
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+_PLAIN = Tensor, torch.nn.Parameter
+_DTYPES = torch.float32, torch.int64
 
 
 class Layer(NamedTuple):
@@ -71,9 +74,13 @@ def beta_formula(x: Tensor, trained: Sequence[Tensor | None],
     return net.scale * x.sigmoid()
 
 
-def is_dense(tensor: Tensor, size: int, device: torch.device) -> bool:
-    """Whether kernels may take it for ``size`` numbers in a row."""
-    return (type(tensor) in (Tensor, torch.nn.Parameter)
-            and tensor.device == device and tensor.is_contiguous()
-            and tensor.numel() == size
-            and tensor.dtype in (torch.float32, torch.int64))
+def are_dense(tensors: Iterable[Tensor | None], sizes: Iterable[int],
+              device: torch.device) -> bool:
+    """Whether kernels may take each for so many numbers in a row."""
+    # one loop: a call for each takes as long as a small activation
+    for tensor, size in zip(tensors, sizes):
+        if not (type(tensor) in _PLAIN and tensor.dtype in _DTYPES
+                and tensor.numel() == size and tensor.is_contiguous()
+                and tensor.device == device):
+            return False
+    return True
