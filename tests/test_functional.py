@@ -61,7 +61,7 @@ def test_long_rows_sum_precisely():
     p2 = torch.zeros(1, requires_grad=True)
     native.acon(x, 1., p2, 0.).sum().backward()
     # at beta = 0 the op is the mean of both lines: dp2 = sum x / 2
-    torch.testing.assert_close(p2.grad.item(), 5e4, rtol=1e-6, atol=0)
+    torch.testing.assert_close(p2.grad.item(), 5e4, rtol=5e-6, atol=0)
 
 
 def test_silu_is_a_special_case(implementation):
