@@ -82,9 +82,11 @@ class Kernels:
         inputs, upstream, dx = rows.view(x), rows.view(dy), rows.new_empty(x)
         dense = _dense(x, parameters, dim, rows)
         # the sums cost nothing beside dx, so all are made and some dropped
-        grads = [p if p is None else torch.empty_like(p) for p in dense]
-        if rows.betas == Betas.PER_ELEMENT:
-            grads[2] = rows.new_empty(x, torch.float32).zero_()
+        p1, p2, beta, *affine = dense
+        dbeta = (
+            rows.new_empty(x, torch.float32).zero_()
+            if rows.betas == Betas.PER_ELEMENT else torch.empty_like(beta))
+        grads = [*new_grads((p1, p2)), dbeta, *new_grads(affine)]
         parts = x.new_empty(plan.parts, dtype=torch.float32)
         _library(x.dtype).backward(
             *native_build.pointers(dx, *grads, parts, upstream, inputs,
@@ -100,13 +102,19 @@ class Kernels:
 class Plan(NamedTuple):
     """What ``native.c`` is told of a layout in memory; it explains it.
 
-    ``parts`` is how many parts the sums have.
+    ``parts`` is how many numbers the chunks leave, which the gradients of
+    the parameters are the sums of.
     """
     rows: Rows
     layout: tuple[int, ...]
     parts: int
     chunk: int
     threads: int
+
+
+def new_grads(parameters: Parameters) -> list[Tensor | None]:
+    """Memory for gradients of dense parameters; None where there is none."""
+    return [p if p is None else torch.empty_like(p) for p in parameters]
 
 
 def _plan(x: Tensor, parameters: Parameters, dim: int) -> Plan:

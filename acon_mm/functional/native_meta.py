@@ -49,7 +49,7 @@ def backward(dy: Tensor, x: Tensor, inputs: Sequence[Tensor | None],
     plan = _plan(x, dim)
     rows = plan.rows
     dense, upstream, dx = rows.view(x), rows.view(dy), rows.new_empty(x)
-    grads = [p if p is None else torch.empty_like(p) for p in inputs]
+    grads = native.new_grads(inputs)
     betas = rows.samples * rows.channels
     work = x.new_empty(
         plan.parts + 2 * betas + rows.samples * net.hidden)
