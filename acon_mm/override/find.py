@@ -48,6 +48,8 @@ def find(model: nn.Module, inputs: tuple | None = None) -> Found:
         found.seats += seats
         found.functional += [
             entry for one in loose for entry in _told(one, paths)]
+        found.functional += [
+            ('compiled code', name) for name in run.observer.hidden]
     for path, owner, name, act in activations(model):
         if (id(owner), name) in seen:
             continue

@@ -18,6 +18,8 @@ SQUARES = (64, 224, 128, 256, 384, 512)
 BATCH_SIZE = 2
 # layers of a model that are tried as the one which takes the input
 LEAVES = 4
+# and how many mixtures of what they take, for several arguments
+MIXTURES = 32
 Call = tuple[tuple, dict[str, Any]]
 
 
@@ -40,12 +42,18 @@ def feeds(module: nn.Module) -> Iterator[Feed]:
                       if p.is_floating_point()), torch.empty(0))
     if hasattr(module, 'data_preprocessor'):
         yield from _of_openmmlab(module, reference)
+    makers = list(_makers(module, reference))
     needed = _positional(module)
+    # the same for all arguments first
+    choices = [(make, ) * needed for make in makers]
+    if needed > 1:
+        choices += itertools.islice(
+            itertools.product(makers, repeat=needed), MIXTURES)
     for sizes in _all_sizes(module):
-        for make in _makers(module, reference):
+        for chosen in choices:
             yield Feed(*(
-                lambda make=make, size=size: (
-                    tuple(make(*size) for _ in range(needed)), {})
+                lambda chosen=chosen, size=size: (
+                    tuple(make(*size) for make in chosen), {})
                 for size in sizes))
 
 
@@ -112,9 +120,9 @@ def _makers(module: nn.Module, reference: Tensor) -> Iterator[Callable]:
         yield lambda h, w: tuple(
             new(BATCH_SIZE, widths, max(1, h >> i), max(1, w >> i))
             for i in range(levels))
-    makers = dict.fromkeys(itertools.chain.from_iterable(
+    leaves = dict.fromkeys(itertools.chain.from_iterable(
         map(_of_leaf, module.modules())))
-    for name, width in itertools.islice(makers, 2 * LEAVES):
+    for name, width in [*itertools.islice(leaves, 2 * LEAVES), ('image', 3)]:
         yield lambda h, w, name=name, width=width: _SHAPES[name](
             new, width, h, w)
 
@@ -132,6 +140,8 @@ def _of_leaf(layer: nn.Module) -> Iterator[tuple[str, int]]:
                     for kind in ('tokens', 'vector', 'last'))
     elif isinstance(layer, nn.MultiheadAttention):
         yield 'tokens', layer.embed_dim
+    elif isinstance(layer, nn.RNNBase):
+        yield 'tokens', layer.input_size
     elif isinstance(layer, nn.LayerNorm):
         yield from ((kind, layer.normalized_shape[-1])
                     for kind in ('tokens', 'last'))

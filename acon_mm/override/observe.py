@@ -18,6 +18,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from acon_mm.activations import AconBase, Start
 from acon_mm.override.channels import channels_of_layer, find_channel_dim
@@ -39,6 +40,9 @@ BETWEEN = ('torch.nn.modules.module', 'torch.overrides',
            'torch.nn.functional', 'torch._jit_internal')
 LAYERS = (F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d,
           F.conv_transpose2d, F.conv_transpose3d, F.linear)
+# operators of activations, whoever calls them
+OPERATORS = ('relu', 'leaky_relu', 'silu', 'gelu', 'hardtanh', 'hardswish',
+             'mish')
 # how many layers an input's channels are looked for
 RECENT = 6
 
@@ -105,6 +109,8 @@ class Observer(TorchFunctionMode):
 
     Attributes:
         calls (dict): :class:`Calls` by what was called from where.
+        hidden (list[str]): Operators that ran in code which Python does not
+            see, such as a scripted module's.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -112,6 +118,7 @@ class Observer(TorchFunctionMode):
         self.model = model
         self.ids = {id(module) for module in model.modules()}
         self.calls: dict[tuple, Calls] = {}
+        self.hidden: list[str] = []
         self.runs = 0
         self._inside = False
         self._recent: collections.deque[tuple[Tensor, int]] = (
@@ -132,7 +139,7 @@ class Observer(TorchFunctionMode):
         frame = _outside(sys._getframe(1))
         act = _self_of(frame)
         if id(act) in self.ids and is_unmatched(act):
-            return func(*args, **kwargs)
+            return self._within(lambda: func(*args, **kwargs))
         if start_of(act) is not None or is_unmatched(act):
             # a module that is registered nowhere
             frame, name = _outside(frame.f_back), type(act).__name__
@@ -156,7 +163,7 @@ class Observer(TorchFunctionMode):
         self.runs += 1
         self._order.clear()
         try:
-            with self._recording(), self:
+            with self._recording(), _Operators(self), self:
                 yield
         finally:
             for calls in self.calls.values():
@@ -209,22 +216,30 @@ class Observer(TorchFunctionMode):
     def _note(self, calls: Calls, value: Tensor, run: Callable):
         dim = None
         if isinstance(value, Tensor) and value.is_floating_point():
-            key = (id(calls.owner), calls.owner is not None and calls.name,
-                   calls.place.key)
+            key = id(calls.owner), calls.name, calls.place.key
             calls = self.calls.setdefault(key, calls)
             while len(calls.inputs) < self.runs:
                 calls.inputs.append([])
             dim = find_channel_dim(value, self._recent)
             calls.inputs[-1].append((value.shape, dim))
             calls.layers = list(reversed(self._order.values()))
-        self._inside = True
-        try:
-            out = run()
-        finally:
-            self._inside = False
+        out = self._within(run)
         if isinstance(value, Tensor):
             calls.tensors.append((value, value._version))
         return out
+
+    def note_operator(self, name: str) -> None:
+        """Keep one of the first run that no function or module explains."""
+        if self.runs == 1 and not self._inside and (
+                name.rstrip('_') in OPERATORS):
+            self.hidden.append(name)
+
+    def _within(self, run: Callable):
+        self._inside = True
+        try:
+            return run()
+        finally:
+            self._inside = False
 
     def _note_layer(self, func: Callable, args: tuple, out) -> None:
         dim = channels_of_layer(func, args, out)
@@ -249,6 +264,17 @@ class Observer(TorchFunctionMode):
                         return Place(value, method, place)
             around = around.f_back
         return Place(None, None, place)
+
+
+class _Operators(TorchDispatchMode):
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__()
+        self.observer = observer
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.observer.note_operator(func._schema.name.partition('::')[2])
+        return func(*args, **(kwargs or {}))
 
 
 def is_activation(module: nn.Module | None) -> bool:

@@ -34,13 +34,21 @@ class Placement:
                 "list of module paths such as ['layer4.*'].")
         self.rule = rule
 
-    def select(self, seats: list[Seat], model: nn.Module,
-               name: str) -> list[Seat]:
+    def select(self, seats: list[Seat], model: nn.Module, name: str,
+               others: int = 0) -> list[Seat]:
         """Seats of ``model`` that the rule takes.
+
+        Args:
+            seats (list[Seat]): All of them.
+            model (nn.Module): The model.
+            name (str): Its name in errors.
+            others (int): How many activations run that no swap can reach.
 
         Raises:
             ValueError: The rule, or one of its patterns, takes none.
         """
+        if not seats and others and isinstance(self.rule, str):
+            return []
         if self.rule == 'all':
             return _require(seats, self.rule, seats, name)
         if self.rule == 'paper':

@@ -1,5 +1,6 @@
 """Every place in a model where an activation runs, as a seat for a new one."""
 import ast
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -128,11 +129,15 @@ def find_seats(calls: Iterable[Calls],
         else:
             loose.append([one])
     seats, left, own = [], [], []
-    for group in [*registered.values(), *loose]:
+    groups = [*registered.values(), *loose]
+    # `act(x)` in a loop over activations is many calls at one place
+    places = Counter(one.place.key for group in groups for one in group)
+    for group in groups:
         first = group[0]
         apart = first.owner is None or not isinstance(first.act, PLACED) and (
             len(group) > 1 or first.overwritten or first.by_keyword)
-        located = apart and first.start is not None and _located(group)
+        located = apart and first.start is not None and all(
+            places[one.place.key] == 1 for one in group) and _located(group)
         if located:
             own += located
         elif first.owner is not None:

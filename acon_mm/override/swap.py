@@ -66,7 +66,8 @@ def swap_activations(model: nn.Module,
     report = SwapReport(name, act_cfg['type'])
     with runnable(model):
         found = find(model, inputs)
-        chosen = Placement(placement).select(found.seats, model, name)
+        chosen = Placement(placement).select(
+            found.seats, model, name, len(found.functional))
         new = _build_all([s for s in chosen if not s.placed], act_cfg, name,
                          report)
         if verify:

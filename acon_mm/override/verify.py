@@ -61,14 +61,9 @@ def _problem(model: nn.Module, run: Run, seats: Sequence[Seat],
             return ('inplace, and its input is read again'
                     if any(seat.inplace for seat in suspects)
                     else 'the outputs are others')
-        if not seen_first(run, seats, count):
+        if not all(count[id(seat)] for seat in seats if seat.ran_first):
             return 'its replacement does not run'
     return _gradient_problem(model, run, seats)
-
-
-def seen_first(run: Run, seats: Sequence[Seat], count: Counter) -> bool:
-    """Whether each activation that the first run reached ran again."""
-    return all(count[id(seat)] for seat in seats if seat.ran_first)
 
 
 def _gradient_problem(model: nn.Module, run: Run,
@@ -103,17 +98,19 @@ def _gradients(run: Run, parameters: list[Tensor]) -> list | None:
     outputs = [out for out in outputs if out.grad_fn is not None]
     if not outputs:
         return None
-    loss = sum(out.sum() for out in outputs)
     try:
-        return torch.autograd.grad(loss, parameters, allow_unused=True)
+        grads = torch.autograd.grad(
+            sum(out.sum() for out in outputs), parameters, allow_unused=True)
+        if all(grad is not None for grad in grads):
+            return grads
     except RuntimeError as error:
-        if 'heckpoint' not in str(error):
+        if 'checkpoint' not in str(error):
             raise
-    return _gradients_through_checkpoints(run, loss, parameters)
+    return _gradients_by_backward(run, parameters)
 
 
-def _gradients_through_checkpoints(run: Run, loss: Tensor,
-                                   parameters: list[Tensor]) -> list:
+def _gradients_by_backward(run: Run, parameters: list[Tensor]) -> list:
+    """The same where a checkpoint hides parameters from ``autograd.grad``."""
     saved = [(p, p.grad) for p in [*run.module.parameters(), *parameters]]
     try:
         for parameter, _ in saved:
