@@ -11,8 +11,11 @@ import torch.nn as nn
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 
-from acon_mm import functional
+from acon_mm.functional import acon
+from acon_mm.functional.tracing import is_symbolic
 from acon_mm.registry import MODELS
+
+torch.fx.wrap('acon')  # a symbolic trace has the op, not what is inside
 
 # MMEngine's record of an initialization, and what it says of a parameter
 INIT_RECORD = '_params_init_info'
@@ -121,6 +124,8 @@ class AconBase(nn.Module):
     @torch.jit.unused
     def check_input(self, x: Tensor) -> None:
         """Refuse an input of another width."""
+        if is_symbolic(x):
+            return
         if self.num_channels is None:
             raise ValueError(
                 f'{type(self).__name__} does not know its width: build it '
@@ -183,8 +188,7 @@ class AconA(AconBase):
                 shift: Tensor | None = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
-        return functional.acon(x, 1., 0., self.beta, self.channel_dim, scale,
-                               shift)
+        return acon(x, 1., 0., self.beta, self.channel_dim, scale, shift)
 
 
 @ROOT_MODELS.register_module()
@@ -223,8 +227,8 @@ class AconB(AconBase):
                 shift: Tensor | None = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
-        return functional.acon(x, 1., self.p, self.beta, self.channel_dim,
-                               scale, shift)
+        return acon(x, 1., self.p, self.beta, self.channel_dim, scale,
+                    shift)
 
 
 @ROOT_MODELS.register_module()
@@ -262,8 +266,8 @@ class AconC(AconBase):
                 shift: Tensor | None = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
-        return functional.acon(x, self.p1, self.p2, self.beta,
-                               self.channel_dim, scale, shift)
+        return acon(x, self.p1, self.p2, self.beta, self.channel_dim, scale,
+                    shift)
 
 
 def init_slopes(act: AconBase) -> None:

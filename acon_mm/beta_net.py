@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from acon_mm.functional.net import Layer, Net, are_dense
+from acon_mm.functional.tracing import is_symbolic
 from acon_mm.hooks import is_watched
 
 
@@ -54,7 +55,8 @@ def _normalize(norm: nn.Module, x: Tensor) -> Tensor:
     """Apply the norm to (N, C, 1, 1)."""
     if isinstance(norm, nn.LayerNorm):
         return _as_image(norm(x.flatten(1)))
-    if (isinstance(norm, _BatchNorm) and norm.training and x.size(0) == 1
+    if (isinstance(norm, _BatchNorm) and norm.training
+            and not is_symbolic(x) and x.size(0) == 1
             and norm.track_running_stats and not _synchronized(norm)):
         return nn.functional.batch_norm(
             x, norm.running_mean, norm.running_var, norm.weight, norm.bias,

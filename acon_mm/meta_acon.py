@@ -7,11 +7,14 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from acon_mm import functional
 from acon_mm.activations import AconBase, init_slopes, new_parameter
 from acon_mm.beta_net import OnePixelConv2d, beta_net, plain_net
-from acon_mm.functional import meta
+from acon_mm.functional import acon, channel_mean, meta
+from acon_mm.functional.tracing import is_symbolic
 from acon_mm.registry import MODELS
+
+torch.fx.wrap('acon')
+torch.fx.wrap('channel_mean')
 
 LEVELS = ('channel', 'layer', 'pixel')
 
@@ -130,6 +133,14 @@ class MetaAconC(AconBase):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
+    def train(self, mode: bool = True) -> 'MetaAconC':
+        """Also leave the statistics of a net that is frozen as they are."""
+        super().train(mode)
+        if not any(p.requires_grad for p in self.parameters()):
+            for module in self.children():
+                module.eval()
+        return self
+
     @property
     def takes_affine(self) -> bool:
         """Whether beta can be told without a norm's output."""
@@ -147,7 +158,7 @@ class MetaAconC(AconBase):
                 shift: Tensor | None = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
-            if self.level == 'channel':
+            if self.level == 'channel' and not is_symbolic(x):
                 parameters = (self.p1, self.p2, scale, shift)
                 kernels = meta.kernels_for(x)
                 net = kernels and plain_net(x, self.channel_dim, parameters,
@@ -155,9 +166,8 @@ class MetaAconC(AconBase):
                 if net is not None:
                     return meta.acon(kernels, x, *parameters, net,
                                      self.channel_dim)
-        return functional.acon(x, self.p1, self.p2,
-                               self.compute_beta(x, scale, shift),
-                               self.channel_dim, scale, shift)
+        return acon(x, self.p1, self.p2, self.compute_beta(x, scale, shift),
+                    self.channel_dim, scale, shift)
 
     def compute_beta(self,
                      x: Tensor,
@@ -169,7 +179,7 @@ class MetaAconC(AconBase):
         if self.level == 'layer':
             total = x.flatten(1).sum(1, keepdim=True)
             return self.beta_scale * total.sigmoid()
-        mean = functional.channel_mean(x, self.channel_dim)
+        mean = channel_mean(x, self.channel_dim)
         if scale is not None and shift is not None:
             mean = (mean * scale + shift).to(x.dtype)
         if torch.jit.is_scripting():

@@ -6,8 +6,15 @@ from torch.autograd import forward_ad
 
 def is_exported(x: Tensor) -> bool:
     """Whether a graph is captured for elsewhere, or ``x`` is a stand-in."""
-    return (torch.compiler.is_exporting() or torch.jit.is_tracing()
-            or x.is_meta or type(x) not in (Tensor, torch.nn.Parameter))
+    return (is_symbolic(x) or torch.compiler.is_exporting()
+            or torch.jit.is_tracing() or x.is_meta
+            or type(x) not in (Tensor, torch.nn.Parameter))
+
+
+def is_symbolic(x: Tensor) -> bool:
+    """Whether ``torch.fx.symbolic_trace`` records what is done to ``x``,
+    which no decision may then depend on."""
+    return isinstance(x, torch.fx.Proxy)
 
 
 def is_transformed() -> bool:

@@ -5,7 +5,7 @@ import torch.nn as nn
 
 from acon_mm.override.kinds import is_unmatched, start_of, stock_module
 from acon_mm.override.observe import Calls, activations
-from acon_mm.override.runs import Run, observe, undisturbed
+from acon_mm.override.runs import Run, observe
 from acon_mm.override.seats import Seat, find_seats
 from acon_mm.width import seat_features
 
@@ -36,8 +36,7 @@ def find(model: nn.Module, inputs: tuple | None = None) -> Found:
     """
     paths = {id(module): path for path, module in model.named_modules()}
     found = Found()
-    with undisturbed(model):
-        found.runs, failed = observe(model, inputs)
+    found.runs = observe(model, inputs)
     seen = set()
     for run in found.runs:
         calls = list(run.calls())

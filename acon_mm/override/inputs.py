@@ -12,7 +12,7 @@ from acon_mm.override.batches import training_batch
 
 # (height, width) of two runs; neither side nor the number of pixels is the
 # same in both. Larger ones are for models that pool the small away.
-SIZES = (((32, 64), (96, 32)), ((64, 96), (96, 160)), ((256, 320), (384, 256)))
+SIZES = (((64, 64), (32, 32)), ((64, 96), (96, 160)), ((256, 320), (384, 256)))
 # squares for those that take nothing else
 SQUARES = (64, 224, 128, 256, 384, 512)
 BATCH_SIZE = 2
@@ -122,7 +122,9 @@ def _makers(module: nn.Module, reference: Tensor) -> Iterator[Callable]:
             for i in range(levels))
     leaves = dict.fromkeys(itertools.chain.from_iterable(
         map(_of_leaf, module.modules())))
-    for name, width in [*itertools.islice(leaves, 2 * LEAVES), ('image', 3)]:
+    if any(True for _ in module.parameters()):  # in a scripted layer, say
+        leaves['image', 3] = None
+    for name, width in itertools.islice(leaves, 2 * LEAVES):
         yield lambda h, w, name=name, width=width: _SHAPES[name](
             new, width, h, w)
 

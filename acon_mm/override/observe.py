@@ -163,7 +163,10 @@ class Observer(TorchFunctionMode):
         self.runs += 1
         self._order.clear()
         try:
-            with self._recording(), _Operators(self), self:
+            with self._recording(), contextlib.ExitStack() as stack:
+                if self.runs == 1:
+                    stack.enter_context(_Operators(self))
+                stack.enter_context(self)
                 yield
         finally:
             for calls in self.calls.values():
@@ -230,8 +233,7 @@ class Observer(TorchFunctionMode):
 
     def note_operator(self, name: str) -> None:
         """Keep one of the first run that no function or module explains."""
-        if self.runs == 1 and not self._inside and (
-                name.rstrip('_') in OPERATORS):
+        if not self._inside and name.rstrip('_') in OPERATORS:
             self.hidden.append(name)
 
     def _within(self, run: Callable):

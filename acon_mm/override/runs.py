@@ -14,6 +14,8 @@ from acon_mm.override.observe import Calls, Observer, is_activation
 
 # no initializer gives a parameter of this size: it is memory as it was
 UNLIKELY = 1e4
+# feeds tried further where one does for eval mode alone
+MORE = 8
 
 
 @dataclass
@@ -26,12 +28,14 @@ class Run:
         feed (Feed): Its arguments.
         observer (Observer): What was seen.
         outputs (list[Tensor]): Those of the first run.
+        trains (bool): Whether the second run worked too.
     """
     path: str
     module: nn.Module
     feed: Feed
     observer: Observer
     outputs: list[Tensor] = field(default_factory=list)
+    trains: bool = False
 
     def calls(self) -> Iterator[Calls]:
         """What ran; of functions, what runs without a loss around it."""
@@ -42,7 +46,7 @@ class Run:
 
 
 def observe(model: nn.Module,
-            inputs: tuple | None = None) -> tuple[list[Run], list[str]]:
+            inputs: tuple | None = None) -> list[Run]:
     """Run ``model``; the parts of it that run where the whole does not.
 
     Args:
@@ -50,29 +54,42 @@ def observe(model: nn.Module,
         inputs (tuple, optional): Positional arguments to run it on.
 
     Returns:
-        tuple: What ran, and paths of modules with activations that did not.
+        list[Run]: What ran.
     """
-    runs, failed = [], []
+    runs: list[Run] = []
     with undisturbed(model):
-        _observe('', model, inputs, runs, failed)
-    return runs, failed
+        _observe('', model, inputs, runs)
+    return runs
 
 
 def _observe(path: str, module: nn.Module, inputs: tuple | None,
-             runs: list[Run], failed: list[str]) -> None:
-    given = [Feed(lambda: (inputs, {}), lambda: (inputs, {}))]
+             runs: list[Run]) -> None:
     if type(module).forward is not nn.Module.forward or (
             'forward' in vars(module)):
-        for feed in given if inputs is not None else feeds(module):
-            run = _try(path, module, feed)
-            if run is not None:
-                runs.append(run)
-                return
-        failed.append(path)
+        run = _first_run(path, module, inputs)
+        if run is not None:
+            runs.append(run)
+            return
     for name, child in module.named_children():
         if any(map(is_activation, child.modules())) and (
                 not is_activation(child)):
-            _observe(f'{path}.{name}'.lstrip('.'), child, None, runs, failed)
+            _observe(f'{path}.{name}'.lstrip('.'), child, None, runs)
+
+
+def _first_run(path: str, module: nn.Module,
+               inputs: tuple | None) -> Run | None:
+    """On the first feed that serves both modes, else the first at all."""
+    given = [Feed(lambda: (inputs, {}), lambda: (inputs, {}))]
+    first, more = None, MORE
+    for feed in given if inputs is not None else feeds(module):
+        run = _try(path, module, feed)
+        if run is not None and run.trains:
+            return run
+        first = first or run
+        more -= first is not None
+        if more == 0:
+            break
+    return first
 
 
 def _try(path: str, module: nn.Module, feed: Feed) -> Run | None:
@@ -82,14 +99,16 @@ def _try(path: str, module: nn.Module, feed: Feed) -> Run | None:
             outputs = call(module, feed.first(), training=False)
     except Exception:  # not what it takes
         return None
+    run = Run(path, module, feed, observer, tensors(outputs))
     with contextlib.suppress(Exception):  # a norm may want more pixels
         with observer.run(), torch.no_grad():
             call(module, feed.second(), training=True)
+        run.trains = True
     if not all(features_of([calls.inputs])
                for calls in observer.calls.values()):
         with contextlib.suppress(Exception), observer.run():
             call(module, feed.first(), training=False, grad=True)
-    return Run(path, module, feed, observer, tensors(outputs))
+    return run
 
 
 def call(module: nn.Module, arguments: Call, training: bool,
