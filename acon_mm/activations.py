@@ -134,6 +134,11 @@ class AconBase(nn.Module):
             raise ValueError(
                 f'{type(self).__name__} got an input of shape '
                 f'{tuple(x.shape)}: give at least two dimensions, (N, C).')
+        if self.channel_dim % x.dim() == 0:
+            raise ValueError(
+                f'{type(self).__name__} with channel_dim={self.channel_dim} '
+                f'got an input of shape {tuple(x.shape)}, whose first '
+                'dimension is that of the samples: add it with x[None].')
         if x.size(self.channel_dim) != self.num_channels:
             raise ValueError(
                 f'{type(self).__name__} of {self.num_channels} channels got '

@@ -90,7 +90,7 @@ def features_of(calls: Iterable[Sequence[Sequence[Input]]]) -> set[Features]:
             dim = next((d for _, d in seen if d is not None), None)
             if dim is None:
                 dim = _constant_dim([s for s, _ in seen])
-            if dim is None:
+            if not dim:  # an image without a batch has them in the first
                 return set()
             if len(shape) == 2 and dim == 1:
                 vectors.add(shape[1])

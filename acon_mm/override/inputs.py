@@ -116,10 +116,10 @@ def _makers(module: nn.Module, reference: Tensor) -> Iterator[Callable]:
     elif isinstance(widths, int):
         levels = len(getattr(getattr(
             module, 'prior_generator', None), 'strides', range(5)))
-        yield lambda h, w: new(BATCH_SIZE, widths, h, w)
         yield lambda h, w: tuple(
             new(BATCH_SIZE, widths, max(1, h >> i), max(1, w >> i))
             for i in range(levels))
+        yield lambda h, w: new(BATCH_SIZE, widths, h, w)
     leaves = dict.fromkeys(itertools.chain.from_iterable(
         map(_of_leaf, module.modules())))
     if any(True for _ in module.parameters()):  # in a scripted layer, say

@@ -1,5 +1,4 @@
 """Every place in a model where an activation runs, as a seat for a new one."""
-import ast
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from acon_mm.activations import Start
 from acon_mm.override.channels import features_of
 from acon_mm.override.observe import PLACED, Calls
 from acon_mm.override.seated import SeatedCall
-from acon_mm.override.source import call_index, names_of, parse
+from acon_mm.override.source import call_index, names_of, nodes_of, parse
 from acon_mm.width import Features
 
 
@@ -99,8 +98,8 @@ class Seat:
         """Layers of the owner that ran before it, the last first."""
         own = {}
         for child in self.owner.children():
-            for layer in child if isinstance(child, nn.ModuleList) else [
-                    child]:
+            listed = isinstance(child, nn.ModuleList)
+            for layer in child.children() if listed else [child]:
                 own.update((id(part), layer) for part in layer.modules())
         seen = [id(layer) for layer in self.layers]
         yield from dict.fromkeys(own[i] for i in seen if i in own)
@@ -187,7 +186,7 @@ def _own_seats(located: list[Located], paths: dict[int, str]) -> list[Seat]:
 
 def _position(one: Located) -> tuple:
     method = one[3][0].place.method
-    node = list(ast.walk(parse(method)))[one[2]]
+    node = nodes_of(method)[one[2]]
     return method.__code__.co_firstlineno, node.lineno, node.col_offset
 
 

@@ -40,6 +40,7 @@ def method_with(cls: type[nn.Module],
     return None
 
 
+@functools.cache
 def names_of(cls: type[nn.Module], method: types.FunctionType) -> list[str]:
     """Names under which ``cls`` runs a method; none if only ``super()``
     reaches it or a decorator does."""
@@ -47,18 +48,36 @@ def names_of(cls: type[nn.Module], method: types.FunctionType) -> list[str]:
             if inspect.getattr_static(cls, name) is method]
 
 
+@functools.cache
+def nodes_of(function: types.FunctionType) -> list[ast.AST]:
+    """The nodes of :func:`parse`'s tree in the order of ``ast.walk``."""
+    tree = parse(function)
+    return [] if tree is None else list(ast.walk(tree))
+
+
 def call_index(method: types.FunctionType,
                place: types.TracebackType) -> int | None:
-    """Which node of :func:`parse`'s tree the call at a place is.
+    """Which of a method's nodes the call at a place is.
 
     Args:
         method (FunctionType): The method that the place is in.
         place (TracebackType): A frame and the instruction in it.
 
     Returns:
-        int, optional: Position in ``ast.walk``; None if the instruction is
-        no call, or its source is not to be had.
+        int, optional: Position in :func:`nodes_of`; None if the instruction
+        is no call, or its source is not to be had.
     """
+    key = method, place.tb_frame.f_code, place.tb_lasti
+    if key not in _indices:
+        _indices[key] = _call_index(method, place)
+    return _indices[key]
+
+
+_indices: dict[tuple, int | None] = {}
+
+
+def _call_index(method: types.FunctionType,
+                place: types.TracebackType) -> int | None:
     tree = parse(method)
     try:
         call = Source.executing(place).node
@@ -74,7 +93,7 @@ def call_index(method: types.FunctionType,
         if around is None:
             return None
     index = next(i for i, n in enumerate(ast.walk(around)) if n is call)
-    same = list(ast.walk(tree))[index:index + 1]
+    same = nodes_of(method)[index:index + 1]
     return index if same and ast.dump(same[0]) == ast.dump(call) else None
 
 

@@ -84,8 +84,7 @@ def _verified(model: nn.Module, found: Found, seats: list[Seat],
     """Seats whose swap leaves the model whole; the report has the others."""
     kept = [seat for seat in seats if not seat.ran]
     for run in found.runs:
-        good, bad = sound(model, run, [s for s in seats if s.run is run],
-                          kept)
+        good, bad = sound(model, run, [s for s in seats if s.run is run])
         kept += good
         for seat in seats:
             if seat.path in bad:
