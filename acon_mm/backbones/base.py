@@ -8,6 +8,7 @@ from mmengine.model import BaseModule, ModuleList
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor
 
+from acon_mm.act_cfg import check_act_cfg
 from acon_mm.activations import AconBase
 
 
@@ -49,7 +50,21 @@ class StagedBackbone(BaseModule):
 
     Raises:
         ValueError: ``out_indices`` or ``frozen_stages`` out of range.
+        TypeError: ``act_cfg`` is no dict, or the override's ``placement``
+            is given.
     """
+
+    def __new__(cls, *args, **kwargs) -> 'StagedBackbone':
+        # before a network's own __init__ that names its arguments
+        if 'placement' in kwargs:
+            raise TypeError(
+                f'placement={kwargs["placement"]!r} is not for acon_mm.'
+                f'{cls.__name__}, all of whose activations are act_cfg: '
+                "leave it out, or name another package's network as in "
+                f"type='acon_mm.mmpretrain.{cls.__name__}'.")
+        if 'act_cfg' in kwargs:
+            check_act_cfg(kwargs['act_cfg'])
+        return super().__new__(cls)
 
     def __init__(self,
                  num_stages: int,

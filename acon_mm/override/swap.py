@@ -6,6 +6,7 @@ import torch.nn as nn
 from mmcv.cnn import build_activation_layer
 from mmengine.registry import MODELS as ROOT_MODELS
 
+from acon_mm.act_cfg import META_ACON, check_act_cfg
 from acon_mm.activations import AconBase
 from acon_mm.override.functional_calls import functional_calls
 from acon_mm.override.kinds import start_of, unmatched_activations
@@ -22,8 +23,6 @@ from acon_mm.override.seats import (
     placed_parts,
 )
 from acon_mm.width import Features
-
-DEFAULT_TYPE = 'acon_mm.MetaAconC'
 
 
 def swap_activations(model: nn.Module,
@@ -86,10 +85,9 @@ def swap_activations(model: nn.Module,
 
 def _complete(act_cfg: dict | None) -> dict:
     """A config of the new activation that has a type."""
-    if not isinstance(act_cfg or {}, dict):
-        raise TypeError(f'act_cfg={act_cfg!r} must be a dict: write '
-                        f"act_cfg=dict(type='{DEFAULT_TYPE}').")
-    return dict(dict(type=DEFAULT_TYPE), **(act_cfg or {}))
+    act_cfg = {} if act_cfg is None else act_cfg
+    check_act_cfg(act_cfg)
+    return dict(dict(type=META_ACON), **act_cfg)
 
 
 def _freeze_new(model: nn.Module) -> None:
@@ -172,5 +170,5 @@ def _build_layer(cfg: dict) -> nn.Module:
                        f'activation: did you mean {near[0]!r}?') from error
     except TypeError as error:  # BN wants num_features
         raise TypeError(f'act_cfg={cfg} does not build an activation: '
-                        f"{error}; choose one such as '{DEFAULT_TYPE}'."
+                        f"{error}; choose one such as '{META_ACON}'."
                         ) from error
