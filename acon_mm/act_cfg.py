@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from mmengine.registry import MODELS as ROOT_MODELS
 
 META_ACON = 'acon_mm.MetaAconC'
+NOT_TAKEN = inspect.Parameter.empty
 # What a config that changes the type inherits: MMCV sets inplace, the others
 # are arguments of its activations and of the other members of the family.
 INHERITED = (
@@ -37,7 +38,8 @@ def take_act_cfg(stock: Callable, name: str, arguments: dict) -> dict | None:
     Args:
         stock (Callable): Class or function that builds the module.
         name (str): What the log calls it.
-        arguments (dict): Its ``act_cfg`` is taken out unless it is its own.
+        arguments (dict): Its ``act_cfg`` becomes the default, or is taken
+            out where it has none, unless it is its own.
 
     Returns:
         dict, optional: What to place; None for meta-ACON.
@@ -57,7 +59,11 @@ def take_act_cfg(stock: Callable, name: str, arguments: dict) -> dict | None:
             'its own; an act_cfg of another type would be placed.',
             logger='current')
         return None
-    return arguments.pop('act_cfg')
+    if own is NOT_TAKEN:
+        del arguments['act_cfg']
+    else:
+        arguments['act_cfg'] = own
+    return act_cfg
 
 
 def check_act_cfg(act_cfg: Any) -> None:
@@ -101,7 +107,8 @@ def default_act_cfg(stock: Callable) -> Any:
     """Default of the argument ``act_cfg``, of a base class perhaps.
 
     Returns:
-        Any: ``inspect.Parameter.empty`` where there is none.
+        Any: MMCV's own default where the argument has none (STDCNet),
+        ``NOT_TAKEN`` where there is no such argument.
     """
     bases = inspect.getmro(stock) if inspect.isclass(stock) else [stock]
     for base in bases:
@@ -109,16 +116,17 @@ def default_act_cfg(stock: Callable) -> Any:
             continue
         parameters = inspect.signature(base).parameters
         if 'act_cfg' in parameters:
-            return parameters['act_cfg'].default
+            default = parameters['act_cfg'].default
+            return dict(type='ReLU') if default is NOT_TAKEN else default
         if all(p.kind != p.VAR_KEYWORD for p in parameters.values()):
             break
-    return inspect.Parameter.empty
+    return NOT_TAKEN
 
 
-def _same_type(one: dict, other: dict) -> bool:
+def _same_type(act_cfg: dict, own: dict) -> bool:
     """Whether two configs name one activation, with a scope or without."""
-    kinds = [cfg.get('type') for cfg in (one, other)]
-    return None not in kinds and _resolve(kinds[0]) is _resolve(kinds[1])
+    return 'type' in act_cfg and (
+        _resolve(act_cfg['type']) is _resolve(own.get('type')))
 
 
 def _resolve(kind: str | type) -> Any:

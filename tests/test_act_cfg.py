@@ -95,6 +95,16 @@ def test_other_arguments_of_its_own_activation_stay():
     assert {act.start.p2 for act in acons(model).values()} == {0.2}
 
 
+def test_a_module_that_demands_an_act_cfg_gets_one(scope):
+    """mmseg's STDCNet has no default; its configs say ReLU."""
+    scope('mmseg')
+    cfg = dict(stdc_type='STDCNet1', in_channels=3, norm_cfg=dict(type='BN'),
+               channels=(8, 16, 32, 64, 128), bottleneck_type='cat')
+    for act, kind in (('ReLU', MetaAconC), ('AconC', AconC)):
+        assert count(build('STDCNet', act_cfg=dict(type=act), **cfg),
+                     kind) > 10
+
+
 def test_the_scope_of_a_type_makes_no_other_type():
     model = build('CSPNeXt', act_cfg=dict(type='mmdet.SiLU', inplace=True))
     assert count(model, MetaAconC) > 10
