@@ -3,15 +3,14 @@ import os
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 
-import acon_mm
-
-INSTALLED = Path(acon_mm.__file__).parent / '.mim'
+INSTALLED = Path(metadata.distribution('acon_mm').locate_file('acon_mm/.mim'))
 CONFIG = 'pspnet_r18-d8-metaacon_200i_shapes'
 # one step of two small images
 SHORT = """
