@@ -18,6 +18,8 @@ _base_ = '{base}'
 custom_imports = dict(imports=['acon_mm', 'cpu_launcher'])
 env_cfg = dict(dist_cfg=dict(backend='gloo'))
 model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
+part = dict(norm_cfg=dict(type='BN'))
+model = dict(backbone=part, decode_head=part, auxiliary_head=part)
 train_cfg = dict(max_iters=1, val_interval=2)
 default_hooks = dict(checkpoint=dict(interval=1))
 loader = dict(num_workers=0, persistent_workers=False, batch_size=2)
@@ -70,7 +72,8 @@ def test_train_and_test(launcher, work):
     assert 'mIoU' in out
 
 
-@pytest.mark.parametrize('launcher', LAUNCHERS)
+@pytest.mark.parametrize('launcher', [
+    'none', pytest.param('pytorch', marks=pytest.mark.slow)])
 def test_gridsearch(launcher, work):
     out = mim('gridsearch', 'acon_mm', 'short.py', *LAUNCHERS[launcher],
               '--work-dir', 'out', '--search-args',
