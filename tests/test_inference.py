@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mmdet
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+STOCK = Path(mmdet.__file__).parent / '.mim/configs'
 CONFIGS = Path(__file__).parents[1] / 'configs'
 INFERENCERS = {
     'retinanet_r18-metaacon_fpn_400i_shapes': 'mmdet.apis.DetInferencer',
@@ -66,3 +68,17 @@ def test_without_the_config_an_import_does_it(trained):
     said, errors = infer(trained, 'mmdet.apis.DetInferencer',
                          "weights='out/iter_1.pth'", 'import acon_mm')
     assert said == ['MetaAconC'], errors
+
+
+def test_one_line_and_its_import_are_in_the_dump(tmp_path):
+    """As ``--cfg-options`` of a training adds them to a stock config."""
+    cfg = Config.fromfile(STOCK / 'retinanet/retinanet_r50_fpn_1x_coco.py')
+    cfg.merge_from_dict({'model.backbone.type': 'acon_mm.ResNet',
+                         'custom_imports.imports': 'acon_mm'})
+    cfg.dump(tmp_path / 'config.py')
+    code = """if True:
+        import sys
+        from mmengine.config import Config
+        Config.fromfile('config.py')
+        assert 'acon_mm' in sys.modules"""
+    subprocess.run([sys.executable, '-c', code], cwd=tmp_path, check=True)
