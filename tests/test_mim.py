@@ -56,7 +56,7 @@ def mim(*words, cwd, rc=0):
 def trained(folder):
     """The activations' parameters in the checkpoint of a training."""
     path = Path((folder / 'last_checkpoint').read_text().strip())
-    state = torch.load(path, weights_only=True)['state_dict']
+    state = torch.load(path, weights_only=False)['state_dict']
     return {k: v for k, v in state.items() if '.act1.' in k}
 
 
@@ -78,7 +78,7 @@ def test_gridsearch(launcher, work):
     out = mim('gridsearch', 'acon_mm', 'short.py', *LAUNCHERS[launcher],
               '--work-dir', 'out', '--search-args',
               '--optim_wrapper.optimizer.lr 0.001 0.1', cwd=work)
-    assert out.count('finished successfully') == 2
+    assert 'search finished successfully' in out
     low, high = (trained(work / f'out_search_optim_wrapper.optimizer.lr_{lr}')
                  for lr in (0.001, 0.1))
     assert low.keys() == high.keys() and any(
@@ -101,7 +101,7 @@ def test_run_trains_too_and_publishes_the_result(work):
         cwd=work)
     while not (published := list(work.glob('small-*.pth'))):
         time.sleep(.1)  # mmseg's tool does not wait for its last command
-    checkpoint = torch.load(published[0], weights_only=True)
+    checkpoint = torch.load(published[0], weights_only=False)
     assert 'optimizer' not in checkpoint
     assert checkpoint['state_dict'].keys() >= trained(work / 'out').keys()
 
