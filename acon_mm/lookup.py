@@ -63,6 +63,15 @@ def lookup(registry: Registry | None, name: str) -> Callable | None:
     return get_object_from_string(path) if '.' in name else None
 
 
+def namesakes(name: str) -> list[str]:
+    """Types of other packages' modules of that name, of those imported."""
+    return [
+        f'{SCOPE}.{scope}.{name}'
+        for scope, registry in ROOT_MODELS.children.items()
+        if scope != SCOPE and name in registry.module_dict
+    ]
+
+
 def _packages(scopes: Iterable[str]) -> list[Registry]:
     """Registries of other packages, of those that can be used here.
 

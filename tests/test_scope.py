@@ -182,7 +182,8 @@ def test_a_network_of_this_package_says_whose_it_is_not(scope, package, log):
     assert any("that of mmpose is type='acon_mm.mmpose.ShuffleNetV2'" in line
                for line in log)
     with pytest.raises(TypeError, match="placement='all' is not for acon_mm."
-                       'ShuffleNetV2.* leave it out'):
+                       "ShuffleNetV2.* leave it out.*, or write type='acon_mm."
+                       "mmpose.ShuffleNetV2'"):
         ROOT_MODELS.build(
             dict(type='acon_mm.ShuffleNetV2', placement='all'))
     other = ROOT_MODELS.build(
@@ -193,6 +194,8 @@ def test_a_network_of_this_package_says_whose_it_is_not(scope, package, log):
 def test_a_network_of_this_package_is_silent_where_it_is_alone(scope, log):
     scope('mmdet')
     ROOT_MODELS.build(dict(type='acon_mm.TFNet', widen_factor=.5))
+    with pytest.raises(TypeError, match=r'act_cfg: leave it out\.$'):
+        ROOT_MODELS.build(dict(type='acon_mm.TFNet', placement='paper'))
     assert not any('that of' in line for line in log)
 
 

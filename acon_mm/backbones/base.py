@@ -10,6 +10,7 @@ from torch import Tensor
 
 from acon_mm.act_cfg import check_act_cfg
 from acon_mm.activations import AconBase
+from acon_mm.lookup import namesakes
 
 
 class Block(BaseModule):
@@ -57,11 +58,12 @@ class StagedBackbone(BaseModule):
     def __new__(cls, *args, **kwargs) -> 'StagedBackbone':
         # before a network's own __init__ that names its arguments
         if 'placement' in kwargs:
+            others = ''.join(f", or write type='{other}'"
+                             for other in namesakes(cls.__name__))
             raise TypeError(
                 f'placement={kwargs["placement"]!r} is not for acon_mm.'
                 f'{cls.__name__}, all of whose activations are act_cfg: '
-                "leave it out, or name another package's network as in "
-                f"type='acon_mm.mmpretrain.{cls.__name__}'.")
+                f'leave it out{others}.')
         if 'act_cfg' in kwargs:
             check_act_cfg(kwargs['act_cfg'])
         return super().__new__(cls)
