@@ -138,6 +138,6 @@ def _require_activations(module: nn.Module, stock: Callable, name: str,
         if kind in MODELS.module_dict:
             kind = f'{SCOPE}.{kind}'
         raise ValueError(
-            f"type='{SCOPE}.{name}' has no activation to replace, but takes "
-            f"act_cfg itself: write type='{name}', act_cfg=dict("
+            f'There is no activation to replace in {name}: it has none, but '
+            f"takes act_cfg itself: write type='{name}', act_cfg=dict("
             f'type={kind!r}).')
