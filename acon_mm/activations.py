@@ -11,6 +11,7 @@ import torch.nn as nn
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 
+from acon_mm.act_cfg import check_keys
 from acon_mm.functional import acon
 from acon_mm.functional.tracing import is_symbolic
 from acon_mm.registry import MODELS
@@ -44,12 +45,13 @@ class AconBase(nn.Module):
         init (str): 'paper' (p1, p2 ~ N(0, 1), beta = 1) or 'match' (near
             ReLU, or near the activation that the override replaces).
 
-    Keys that MMCV or a base config merges in (``inplace`` and the like) are
-    accepted and ignored.
+    Keys that MMCV or a base config merges in (``inplace`` and the like, see
+    :data:`acon_mm.act_cfg.INHERITED`) are accepted and ignored.
 
     Raises:
-        ValueError: ``num_channels`` not positive or unknown ``init`` when
-            building; another number of channels in the input when running.
+        ValueError: ``num_channels`` not positive, unknown ``init`` or an
+            unknown key when building; another number of channels in the
+            input when running.
     """
 
     # whether forward also takes the scale and shift of a norm in front
@@ -61,6 +63,7 @@ class AconBase(nn.Module):
                  init: str = 'paper',
                  **ignored) -> None:
         super().__init__()
+        check_keys(type(self), ignored)
         if init not in ('paper', 'match'):
             raise ValueError(
                 f"init={init!r} is unknown: choose 'paper' or 'match'.")

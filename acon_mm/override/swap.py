@@ -6,6 +6,7 @@ import torch.nn as nn
 from mmcv.cnn import build_activation_layer
 from mmengine.registry import MODELS as ROOT_MODELS
 
+from acon_mm.act_cfg import META_ACON, check_act_cfg
 from acon_mm.activations import AconBase
 from acon_mm.override.find import Found, find
 from acon_mm.override.install import install
@@ -18,8 +19,6 @@ from acon_mm.override.seated import stock_class
 from acon_mm.override.seats import Seat
 from acon_mm.override.verify import sound
 from acon_mm.width import Features
-
-DEFAULT_TYPE = 'acon_mm.MetaAconC'
 
 
 def swap_activations(model: nn.Module,
@@ -112,10 +111,9 @@ def _fill(report: SwapReport, found: Found, chosen: list[Seat],
 
 def _complete(act_cfg: dict | None) -> dict:
     """A config of the new activation that has a type."""
-    if not isinstance(act_cfg or {}, dict):
-        raise TypeError(f'act_cfg={act_cfg!r} must be a dict: write '
-                        f"act_cfg=dict(type='{DEFAULT_TYPE}').")
-    return dict(dict(type=DEFAULT_TYPE), **(act_cfg or {}))
+    act_cfg = {} if act_cfg is None else act_cfg
+    check_act_cfg(act_cfg)
+    return dict(dict(type=META_ACON), **act_cfg)
 
 
 def _freeze_new(model: nn.Module) -> None:
@@ -209,5 +207,5 @@ def _build_layer(cfg: dict) -> nn.Module:
                        f'activation: did you mean {near[0]!r}?') from error
     except TypeError as error:  # BN wants num_features
         raise TypeError(f'act_cfg={cfg} does not build an activation: '
-                        f"{error}; choose one such as '{DEFAULT_TYPE}'."
+                        f"{error}; choose one such as '{META_ACON}'."
                         ) from error
