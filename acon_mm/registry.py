@@ -84,6 +84,7 @@ def override_builder(stock: Callable, name: str) -> Callable:
     Returns:
         Callable: ``build(act_cfg=None, placement='paper', **stock_args)``;
         see :func:`acon_mm.override.swap_activations` for the two arguments.
+        What it returns, the module has as ``swap_report``.
     """
 
     def build(*args,
@@ -94,7 +95,8 @@ def override_builder(stock: Callable, name: str) -> Callable:
         if act_cfg is not None and _is_stocks_own(stock, act_cfg):
             kwargs['act_cfg'], act_cfg = act_cfg, None
         module = stock(*args, **kwargs)
-        swap_activations(module, act_cfg, placement, name=name)
+        module.swap_report = swap_activations(
+            module, act_cfg, placement, name=name)
         return module
 
     build.__name__ = build.__qualname__ = f'{SCOPE}.{name}'
