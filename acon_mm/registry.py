@@ -46,9 +46,16 @@ class OverrideRegistry(Registry):
         scope = scope or _default_scope()
         if name in self.module_dict and scope in (None, self.scope):
             return self.module_dict[name]
-        return override_builder(self._find_stock(scope, name), name)
+        return override_builder(self.find_stock(key), name)
 
-    def _find_stock(self, scope: str | None, name: str) -> Callable:
+    def find_stock(self, key: str) -> Callable:
+        """Class or function that builds the stock module ``acon_mm.<key>``.
+
+        Raises:
+            KeyError, ImportError: As :meth:`get`.
+        """
+        scope, name = self.split_scope_key(key)
+        scope = scope or _default_scope()
         registries = [_scope_registry(scope)] if scope else [
             child for child in self.parent.children.values()
             if child is not self
@@ -92,7 +99,7 @@ def override_builder(stock: Callable, name: str) -> Callable:
               placement: Any = 'paper',
               **kwargs) -> nn.Module:
         from acon_mm.override import swap_activations
-        if act_cfg is not None and _is_stocks_own(stock, act_cfg):
+        if act_cfg is not None and is_stocks_own(stock, act_cfg):
             kwargs['act_cfg'], act_cfg = act_cfg, None
         module = stock(*args, **kwargs)
         module.swap_report = swap_activations(
@@ -104,7 +111,7 @@ def override_builder(stock: Callable, name: str) -> Callable:
     return build
 
 
-def _is_stocks_own(stock: Callable, act_cfg: Any) -> bool:
+def is_stocks_own(stock: Callable, act_cfg: Any) -> bool:
     """Whether ``act_cfg`` says what the stock module had, e.g. Swish.
 
     A base config may hold the stock module's own ``act_cfg``; one override

@@ -97,6 +97,12 @@ def milliseconds(stock_model: StockModel, stock: nn.Module,
     return best
 
 
+def loss_of(stock_model: StockModel, stock: nn.Module,
+            model: nn.Module) -> Tensor:
+    """Of a training step, without taking it."""
+    return _loss(stock_model, stock, model)[1]
+
+
 def _used_layers(stock_model: StockModel,
                  stock: nn.Module) -> Callable[[str], bool]:
     """Whether a step of the stock model trains the layers around a path."""
@@ -187,7 +193,8 @@ def _forward(stock_model: StockModel, model: nn.Module,
             model, stock_model.model, stock_model.package, step[1])
         MessageHub.get_current_instance().update_info('epoch', 0)  # for TOOD
         outputs = model(**batch, mode=step[0])
-    loss = sum(t.mean() for t in tensors(outputs) if t.requires_grad)
+    loss = sum(t.mean() for t in tensors(outputs)
+               if t.requires_grad or not torch.is_grad_enabled())
     if not torch.as_tensor(loss).isfinite():
         # its gradient would crash the deformable convolutions of the CPU
         raise FloatingPointError(f'the loss is {loss}')
