@@ -2,26 +2,28 @@
 import contextlib
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn as nn
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
 
-from acon_mm.override import swap_activations
+from acon_mm import AconC
+from acon_mm.check import build, compare, training, watch
+from acon_mm.check.subject import StockModel, shrink
+from acon_mm.check.weights import kept
+from acon_mm.override import SwapReport, swap_activations
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 sys.path.append(str(TOOLS))
 
 import check_stock_configs  # noqa: E402
-from stock_models import build, checks, compare  # noqa: E402
-from stock_models.configs import (  # noqa: E402
-    StockModel,
-    group_by_layers,
-    load_config,
-    shrink,
-)
+from stock_models import checks, configs, libraries  # noqa: E402
+from stock_models.configs import group_by_layers, load_config  # noqa: E402
 from stock_models.summary import write_summary  # noqa: E402
 from stock_models.table import (  # noqa: E402
     append_rows,
@@ -67,8 +69,9 @@ def test_a_group_is_done_when_each_of_its_models_has_a_row(
     models.append(StockModel('mmseg', ['c.py'], dict(type='N')))
     monkeypatch.setattr(check_stock_configs, 'new_pool',
                         lambda _: contextlib.nullcontext())
-    monkeypatch.setattr(check_stock_configs, 'load_models', lambda _: models)
-    args = SimpleNamespace(table=table, jobs=1, sample=False, limit=None)
+    monkeypatch.setattr(check_stock_configs, 'load_models', lambda *_: models)
+    args = SimpleNamespace(packages=['mmseg'], table=table, jobs=1,
+                           sample=False, limit=None)
     assert check_stock_configs.find_todo(args) == [models[:2]]
     append_rows(table, [row('b.py')])
     assert check_stock_configs.find_todo(args) == []
@@ -79,6 +82,43 @@ def test_a_sample_has_each_type_in_few_small_models():
             row('a.py', parts='A B'), row('c.py', parts='C'),
             row('b.py', parts='B')]
     assert [r['config'] for r in cover(rows)] == ['a.py', 'c.py']
+
+
+def test_backbones_are_found_anywhere_in_a_config(tmp_path, monkeypatch):
+    monkeypatch.setattr(configs, 'config_root', lambda _: tmp_path)
+    (tmp_path / 'a.py').write_text(
+        "model = dict(backbone=dict(type='A'), teacher=dict(net=[dict("
+        "backbone_2d=dict(type='B', backbone=dict(type='C')))]))")
+    (tmp_path / 'b.py').write_text("model = dict(backbone=dict(type='A'))")
+    with ThreadPoolExecutor(1) as pool:
+        models = configs.load_models(['mmpose'], pool)
+    assert [(m.package, m.configs, m.model['type']) for m in models] == [
+        ('mmpose', ['a.py', 'b.py'], 'A'), ('mmpose', ['a.py#1'], 'B')]
+
+
+def test_models_of_a_library_are_built_by_the_scope(scope, monkeypatch):
+    monkeypatch.setitem(libraries.LIBRARIES, 'toys', (
+        lambda name: nn.Sequential(nn.Linear(3, 4), nn.ReLU()), ['toy']))
+    model, = libraries.models_of('toys')
+    libraries.register_libraries()
+    try:
+        stock = build.build_stock('toys', model.model)
+        ours = build.build_with_acon(
+            'toys', build.with_override(model.model, 'all'), stock)
+    finally:
+        del MODELS.children['toys']
+    assert [(e.path, e.width) for e in ours.swap_report.swapped] == [('1', 4)]
+
+
+@pytest.mark.parametrize('name, words', [
+    ('mmnothing', "'mmnothing' is not installed: pip install mmnothing"),
+    ('mmaction2', 'is not installed: pip install mmaction2'),
+    ('rich', "'rich' ships no configs: name a package of OpenMMLab, timm or"),
+])
+def test_a_package_that_has_no_models_is_refused(name, words):
+    done = run(name)
+    assert (done.returncode, done.stdout) == (2, '')
+    assert words in done.stderr
 
 
 def test_models_of_the_same_layers_are_checked_once():
@@ -112,7 +152,7 @@ def test_a_config_that_does_not_load_keeps_its_reason():
     assert 'paper' not in result
 
 
-class Toy(nn.Module):
+class Toy(BaseModel):
     """A model whose override can go wrong in every way."""
 
     def __init__(self, width=4):
@@ -120,6 +160,9 @@ class Toy(nn.Module):
         self.backbone = nn.Sequential(
             nn.Conv2d(3, width, 3, padding=1), nn.BatchNorm2d(width),
             nn.ReLU())
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return self.backbone(inputs)
 
 
 @pytest.fixture
@@ -132,10 +175,10 @@ def toy(monkeypatch):
 
 def test_a_deviating_backbone_is_found(toy):
     stock, model = toy
-    assert float(compare.check_backbone(stock, model)) < 0.05
+    assert compare.check_outputs(stock, model).start < 0.05
     nn.init.zeros_(model.backbone[0].weight)
     with pytest.raises(AssertionError, match=r'\(2\) backbone deviates'):
-        compare.check_backbone(stock, model)
+        compare.check_outputs(stock, model)
 
 
 def test_a_deviation_that_is_no_number_is_found(toy):
@@ -143,10 +186,85 @@ def test_a_deviation_that_is_no_number_is_found(toy):
     with torch.no_grad():
         model.backbone[2].p1.fill_(torch.nan)  # the default start alone
     with pytest.raises(AssertionError, match=r'\(2\) .* by nan'):
-        compare.check_backbone(stock, model)
+        compare.check_outputs(stock, model)
     level = torch.randn(2, 3)
     assert torch.tensor(compare._deviation(
         [level, level * torch.nan], [level, level])).isnan()
+
+
+def test_channels_in_another_dimension_are_found(toy):
+    stock, model = toy
+    # as wide as the image, so that it fits there too
+    model.backbone[2] = AconC(96, init='match', channel_dim=2)
+    with pytest.raises(AssertionError, match=(
+            r'\(2\) backbone.2 takes dimension 2 of \(2, 4, 96, 128\)')):
+        compare.check_outputs(stock, model)
+
+
+class Functional(nn.Module):
+    """One activation that is a module, and one that is a function."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(3, 4, 1), nn.ReLU()
+
+    def forward(self, x):
+        return nn.functional.gelu(self.act(self.conv(x)))
+
+
+@pytest.mark.parametrize('told', [True, False])
+def test_an_activation_that_nobody_told_is_found(told):
+    stock, model = Functional(), Functional()
+    model.load_state_dict(stock.state_dict())
+    model.act = AconC(4, init='match')
+    model.swap_report = SwapReport('Functional', 'AconC')
+    model.swap_report.functional += [('forward', 'F.gelu')] * told
+    if told:
+        assert compare.check_outputs(stock, model).limit == 0
+        return
+    with pytest.raises(AssertionError, match='in the model still runs'):
+        compare.check_outputs(stock, model)
+
+
+def test_a_clamp_that_keeps_a_number_off_zero_is_no_activation():
+    with watch.Watch(nn.Identity()) as seen:
+        nn.functional.normalize(torch.randn(2, 3))
+        torch.randn(3).clamp_min(.1)
+        assert seen.ran == []
+        torch.randn(3).clamp_min(0)
+        nn.functional.relu6(torch.randn(3))
+    assert seen.ran == ['', '']
+
+
+def test_a_copy_that_computes_another_is_found(toy):
+    stock, model = toy
+
+    class Bound(nn.Module):
+        def __init__(self, act):
+            super().__init__()
+            self.act = act
+
+        def forward(self, x):
+            return self.act(x) + (id(self) != self.id)
+
+    model.backbone[2] = Bound(model.backbone[2])
+    model.backbone[2].id = id(model.backbone[2])
+    with pytest.raises(AssertionError, match=r'\(2\) a deep copy deviates'):
+        compare.check_outputs(stock, model)
+
+
+def test_a_buffer_that_grew_stays_as_it_is():
+    class Growing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer('table', torch.zeros(1, 1))
+            self.register_buffer('count', torch.zeros(1))
+
+    module = Growing()
+    with kept(module):
+        module.table, module.count[0] = torch.ones(1, 3), 7.
+    assert module.table.tolist() == [[1., 1., 1.]]
+    assert module.count == 0
 
 
 @pytest.mark.parametrize('value', [torch.inf, 0.])
@@ -155,7 +273,7 @@ def test_a_stock_backbone_that_tells_nothing_is_by_the_weights(toy, value):
     nn.init.constant_(stock.backbone[0].weight, value)
     nn.init.zeros_(stock.backbone[0].bias)
     with pytest.raises(FloatingPointError, match='the stock backbone ret'):
-        compare.check_backbone(stock, model)
+        compare.check_outputs(stock, model)
 
 
 @pytest.mark.parametrize('takes', [[(64, 64)], [(64, 64), (128, 256)]])
@@ -166,20 +284,20 @@ def test_images_are_no_squares_where_the_backbone_takes_others(takes):
             assert x.shape[2:] in takes
             return self.backbone(x)
 
-    assert compare._first_run(Sized())[1] == takes[-1]
+    assert compare.first_run(Sized())[1].values[0].shape[2:] == takes[-1]
 
 
 def test_new_parameters_without_a_gradient_are_found(toy, monkeypatch):
     stock, model = toy
-    monkeypatch.setattr(compare, '_loss', lambda _, __, which: (
+    monkeypatch.setattr(training, '_loss', lambda _, __, which: (
         'loss', which.backbone[0].weight.sum() if which is stock else
         which.backbone[2].p1.sum()))
     with pytest.raises(AssertionError, match=r'\(3\) .*2\.p2 has no grad'):
-        compare.check_training_step(None, stock, model)
-    monkeypatch.setattr(compare, '_loss', lambda *_: (
+        training.check_training_step(None, stock, model)
+    monkeypatch.setattr(training, '_loss', lambda *_: (
         'loss', sum(p.sum() for p in model.parameters()) * torch.inf))
     with pytest.raises(AssertionError, match=r'\(3\) .* is not finite'):
-        compare.check_training_step(None, stock, model)
+        training.check_training_step(None, stock, model)
 
 
 class Unread(nn.Module):
@@ -201,13 +319,13 @@ def test_what_the_stock_model_leaves_unused_is_excused(
         read_by_stock, monkeypatch):
     stock, model = Unread(), Unread()
     swap_activations(model)
-    monkeypatch.setattr(compare, '_loss', lambda _, __, which: (
+    monkeypatch.setattr(training, '_loss', lambda _, __, which: (
         'loss', which.loss(read_by_stock and which is stock)))
     if not read_by_stock:
-        assert compare.check_training_step(None, stock, model) == 'loss'
+        assert training.check_training_step(None, stock, model) == 'loss'
         return
     with pytest.raises(AssertionError, match=r'last.1\..* has no gradient'):
-        compare.check_training_step(None, stock, model)
+        training.check_training_step(None, stock, model)
 
 
 def test_a_loss_that_is_no_number_is_tried_at_no_other_size(monkeypatch):
@@ -220,10 +338,10 @@ def test_a_loss_that_is_no_number_is_tried_at_no_other_size(monkeypatch):
             return dict(loss=inputs.new_tensor(
                 torch.nan, requires_grad=True))
 
-    monkeypatch.setattr(compare, 'training_batch', lambda *args: dict(
+    monkeypatch.setattr(training, 'training_batch', lambda *args: dict(
         inputs=torch.ones(1, 3, args[-1], args[-1]), data_samples=None))
     with pytest.raises(FloatingPointError, match='the loss is .*nan'):
-        compare._loss(StockModel('mmdet', ['broken.py'], {}), Toy(),
+        training._loss(StockModel('mmdet', ['broken.py'], {}), Toy(),
                       Broken())
     assert sizes == [64]
 
@@ -231,8 +349,8 @@ def test_a_loss_that_is_no_number_is_tried_at_no_other_size(monkeypatch):
 def test_a_frozen_activation_has_nothing_to_train(toy, monkeypatch):
     stock, model = toy
     model.backbone[2].requires_grad_(False)
-    monkeypatch.setattr(compare, '_loss', lambda *_: pytest.fail('computed'))
-    assert compare.check_training_step(None, stock, model) == 'frozen'
+    monkeypatch.setattr(training, '_loss', lambda *_: pytest.fail('computed'))
+    assert training.check_training_step(None, stock, model) == 'frozen'
 
 
 def test_a_relu6_backbone_is_compared_with_relu6_itself():
@@ -241,8 +359,8 @@ def test_a_relu6_backbone_is_compared_with_relu6_itself():
         toy.backbone[1].bias.data.fill_(6.)  # where it saturates
         toy.backbone[2] = nn.ReLU6()
     model.load_state_dict(stock.state_dict())
-    swap_activations(model)
-    assert float(compare.check_backbone(stock, model)) > 0.1
+    model.swap_report = swap_activations(model)
+    assert compare.check_outputs(stock, model).start > 0.1
 
 
 def test_a_lost_or_a_new_tensor_is_found(scope, monkeypatch):
@@ -262,7 +380,7 @@ def test_a_lost_or_a_new_tensor_is_found(scope, monkeypatch):
             (lambda m: delattr(m.backbone, '1'), 'lost tensors')]:
         built[:] = [change]
         with pytest.raises(AssertionError, match=rf'\(1\) {words}'):
-            build.build_with_acon('mmseg', dict(type='Toy'), 'paper', Toy())
+            build.build_with_acon('mmseg', dict(type='Toy'), Toy())
 
 
 def test_the_page_counts_and_explains(tmp_path):

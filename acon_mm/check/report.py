@@ -10,7 +10,9 @@ from acon_mm.check.override import Finding
 def show(name: str, finding: Finding) -> None:
     """Print the seats, what was left, the figures and the verdict."""
     console = Console()
-    table = Table('seat', 'was', 'is', 'width', title=name)
+    table = Table(title=name)
+    for title in ('seat', 'was', 'is', 'width'):
+        table.add_column(title, overflow='fold')
     for path, old, new, width in finding.swapped:
         table.add_row(path, old, new, str(width or ''))
     table.add_section()
@@ -18,9 +20,10 @@ def show(name: str, finding: Finding) -> None:
         table.add_row(path, old, f'left: {why}', '')
     console.print(table)
     for line in _figures(finding):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)
     for problem in finding.problems:
-        console.print(f'FAILS {problem}', highlight=False, markup=False)
+        console.print(f'FAILS {problem}', highlight=False, markup=False,
+                      soft_wrap=True)
     if not finding.problems:
         console.print('passes', highlight=False)
 
