@@ -17,6 +17,8 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope, Registry
 from torch import nn
 
+from acon_mm.own_stream import own_stream
+
 SCOPE = 'acon_mm'
 
 
@@ -102,8 +104,9 @@ def override_builder(stock: Callable, name: str) -> Callable:
         if act_cfg is not None and is_stocks_own(stock, act_cfg):
             kwargs['act_cfg'], act_cfg = act_cfg, None
         module = stock(*args, **kwargs)
-        module.swap_report = swap_activations(
-            module, act_cfg, placement, name=name)
+        with own_stream():  # all draw in turn, so that no two start alike
+            module.swap_report = swap_activations(
+                module, act_cfg, placement, name=name)
         return module
 
     build.__name__ = build.__qualname__ = f'{SCOPE}.{name}'
