@@ -79,15 +79,16 @@ def test_an_activation_that_computes_another_fails(tmp_path, factor, code):
     (['no.py'], 'no.py is no file: give the path of a config, or mmdet::'),
     ([RETINANET], 'has no override: add --cfg-options model.backbone.type='),
     ([RETINANET, '--cfg-options', 'model.backbone.type=acon_mm.RezNet'],
-     'did you mean acon_mm.ResNet'),
+     "type='acon_mm.RezNet' is not registered (searched: mmdet): did you"),
     ([RETINANET, '--cfg-options', 'model.backbone.depth=19',
       'model.backbone.type=acon_mm.ResNet'],
      'The stock model does not build: KeyError'),
     ([RETINANET, '--cfg-options', 'model.backbone.type=acon_mm.ResNet',
       'model.backbone.placement=stem.*'],
      'override does not build: ValueError: placement='),
-    ([RETINANET, '--cfg-options', "model.backbone=dict(type='acon_mm.TFNet')",
-      'model.backbone._delete_=True', 'model.neck.type=acon_mm.FPN'],
+    ([RETINANET, '--cfg-options', 'model.backbone._delete_=True',
+      'model.backbone.type=acon_mm.ShuffleNetV2',
+      'model.neck.type=acon_mm.FPN'],
      'has ACON where no stock model is: backbone.')])
 def test_what_cannot_be_checked_is_said_in_a_line(args, words):
     done = check(*args)

@@ -28,8 +28,8 @@ def main() -> None:
     try:
         model = load_model(args.config, args.cfg_options or {})
         finding = check_override(model)
-    except ValueError as error:
-        raise SystemExit(str(error)) from None
+    except (KeyError, ImportError, ValueError) as error:
+        raise SystemExit(error.args[0]) from None
     show(args.config, finding)
     sys.exit(bool(finding.problems))
 

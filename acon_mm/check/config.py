@@ -37,7 +37,11 @@ def load_model(path: str, options: dict) -> StockModel:
 
 
 def without_override(cfg):
-    """The config of the stock model: no override, ReLU for ACON layers."""
+    """The config of the stock model: no override, ReLU for ACON layers.
+
+    Raises:
+        KeyError: There is no such stock module.
+    """
     if isinstance(cfg, (list, tuple)):
         return type(cfg)(without_override(item) for item in cfg)
     if not isinstance(cfg, dict):
@@ -49,8 +53,8 @@ def without_override(cfg):
     stock = {key: without_override(value) for key, value in cfg.items()}
     if own is not None or not str(cfg.get('type')).startswith(f'{SCOPE}.'):
         return stock
+    build = MODELS.find_stock(name)
     stock.pop('placement', None)
-    if 'act_cfg' in cfg and not is_stocks_own(
-            MODELS.find_stock(name), cfg['act_cfg']):
+    if 'act_cfg' in cfg and not is_stocks_own(build, cfg['act_cfg']):
         del stock['act_cfg']
     return stock | dict(type=name)

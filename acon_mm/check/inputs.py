@@ -111,9 +111,6 @@ def _targets() -> list[dict[str, Tensor]]:
 def training_batch(model: nn.Module, model_cfg: dict, package: str,
                    size: int) -> dict:
     """``inputs`` and ``data_samples`` for ``model.forward(mode='loss')``."""
-    if package not in ('mmdet', 'mmseg'):
-        return dict(inputs=images(size, size, image_channels(model)),
-                    data_samples=None)
     # the drawn maps of classes are of bytes
     classes = min(_values(model_cfg, 'num_classes')
                   + _values(model_cfg, 'num_things_classes') + [255])

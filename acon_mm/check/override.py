@@ -2,6 +2,7 @@
 from dataclasses import dataclass, field
 
 import torch
+from mmengine.registry import init_default_scope
 from torch import nn
 
 from acon_mm.check.build import build_stock, build_with_acon, compared_part
@@ -52,7 +53,9 @@ def check_override(overridden: StockModel) -> Finding:
     Raises:
         ValueError: The config has no ACON, or one of the two models does
             not build; the message says why.
+        KeyError: It overrides what is not registered.
     """
+    init_default_scope(overridden.package)
     stock_cfg = without_override(overridden.model)
     if stock_cfg == overridden.model:
         raise ValueError(

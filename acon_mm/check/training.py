@@ -9,8 +9,16 @@ from mmengine.model import BaseModel
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
+from acon_mm.check.build import compared_part
 from acon_mm.check.compare import tensors
-from acon_mm.check.inputs import Feed, feeds, sizes, training_batch
+from acon_mm.check.inputs import (
+    Feed,
+    feeds,
+    image_channels,
+    images,
+    sizes,
+    training_batch,
+)
 from acon_mm.check.limit import acon_modules
 from acon_mm.check.subject import StockModel
 from acon_mm.check.weights import is_by_the_weights
@@ -37,8 +45,8 @@ def check_training_step(stock_model: StockModel, stock: nn.Module,
 
     Returns:
         str: 'loss'; 'tensor' where the loss is the mean of what the model
-        returns, since it cannot compute one of its own on the drawn batch;
-        'frozen' where nothing new trains.
+        returns, since it cannot compute one of its own on the drawn batch,
+        'backbone' where only that runs; 'frozen' where nothing new trains.
     """
     model.train()
     try:
@@ -154,10 +162,12 @@ def _steps(stock_model: StockModel, stock: nn.Module) -> Iterator[Step]:
     if not isinstance(stock, BaseModel):
         yield from feeds(stock)
         return
-    for mode in ('loss', 'tensor'):
-        if mode == 'tensor' or stock_model.package in ('mmdet', 'mmseg'):
-            for size in sizes(stock):
-                yield mode, size
+    modes = ('loss', 'tensor', 'images') if stock_model.package in (
+        'mmdet', 'mmseg') else ('images', )
+    for mode in modes:
+        for size in sizes(stock):
+            yield mode, size
+    yield from feeds(compared_part(stock) or stock)
 
 
 def _loss(stock_model: StockModel, stock: nn.Module,
@@ -168,7 +178,7 @@ def _loss(stock_model: StockModel, stock: nn.Module,
         try:
             loss = _forward(stock_model, model, step)
             _worked[stock_model.package, stock_model.configs[0]] = step
-            return 'tensor' if isinstance(step, Feed) else step[0], loss
+            return _name(step, model), loss
         except Exception as error:
             if is_by_the_weights(error):
                 raise  # at every size
@@ -181,12 +191,21 @@ def _loss(stock_model: StockModel, stock: nn.Module,
     raise failure
 
 
+def _name(step: Step, model: nn.Module) -> str:
+    if isinstance(step, Feed):
+        return 'backbone' if isinstance(model, BaseModel) else 'tensor'
+    return 'loss' if step[0] == 'loss' else 'tensor'
+
+
 def _forward(stock_model: StockModel, model: nn.Module,
              step: Step) -> Tensor:
     torch.manual_seed(0)
     if isinstance(step, Feed):
         dtype = next(model.parameters()).dtype
-        outputs = model(*step.arguments(dtype))
+        outputs = (compared_part(model) or model)(*step.arguments(dtype))
+    elif step[0] == 'images':
+        outputs = model(images(step[1], step[1], image_channels(model)),
+                        None, mode='tensor')
     else:
         model = getattr(model, 'student', model)  # of semi-supervised ones
         batch = training_batch(

@@ -34,7 +34,8 @@ and, where that works on a CPU with the installed packages, again with
    own formulas; the channels are those of the layer in front, what still
    runs is in the report, and a deep copy computes the same;
 3. after one training step on a small batch every new parameter that is not
-   frozen has a finite gradient, so DDP finds no unused ones;
+   frozen has a finite gradient, so DDP finds no unused ones (the mean of the
+   outputs is the loss of a backbone, and of a model that has none on a CPU);
 4. the optimizer builds with `paramwise_cfg`.
 
 The weights are PyTorch's own random ones. Where they compute no number, a
