@@ -4,6 +4,7 @@ Every member is the smooth maximum of two linear functions of its input,
 Eq. 2-5 of "Activate or Not: Learning Customized Activation" (CVPR 2021,
 https://arxiv.org/abs/2009.04759); :func:`acon_mm.functional.acon` computes it.
 """
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,9 @@ from torch import Tensor
 from acon_mm.act_cfg import check_keys
 from acon_mm.functional import acon
 from acon_mm.functional.tracing import is_symbolic
+from acon_mm.own_stream import draws_apart, seed_of_stream
 from acon_mm.registry import MODELS
+from acon_mm.warm_start import count_new_keys
 
 torch.fx.wrap('acon')  # a symbolic trace has the op, not what is inside
 
@@ -71,9 +74,12 @@ class AconBase(nn.Module):
         self.channel_dim = channel_dim
         self.init = init
         self.start = Start()
+        self.stream = seed_of_stream()
+        self.register_load_state_dict_post_hook(count_new_keys)
         if num_channels is not None:
             self.bind(num_channels)
 
+    @draws_apart
     def bind(self, num_channels: int) -> None:
         """Fix the width and create the parameters."""
         name = type(self).__name__
@@ -98,6 +104,11 @@ class AconBase(nn.Module):
     def init_weights(self) -> None:
         """Set the start; MMEngine calls it after the parent's own."""
         raise NotImplementedError
+
+    @draws_apart
+    def apply(self, fn: Callable[[nn.Module], None]) -> nn.Module:
+        """As of ``nn.Module``; an ``init_cfg`` draws for the beta net."""
+        return super().apply(fn)
 
     def __delattr__(self, name: str) -> None:
         """Begin as what was replaced, after ``init_weights`` of the model.
@@ -220,6 +231,7 @@ class AconB(AconBase):
         self.p = new_parameter(num_channels)
         self.beta = new_parameter(num_channels)
 
+    @draws_apart
     def init_weights(self) -> None:
         if self.init == 'match':
             require_slopes(self, p1=1.)
@@ -264,6 +276,7 @@ class AconC(AconBase):
         self.p2 = new_parameter(num_channels)
         self.beta = new_parameter(num_channels)
 
+    @draws_apart
     def init_weights(self) -> None:
         init_slopes(self)
         _set(self.beta, self.start.beta if self.init == 'match' else 1.)

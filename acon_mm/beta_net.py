@@ -64,6 +64,22 @@ def _normalize(norm: nn.Module, x: Tensor) -> Tensor:
     return norm(x)
 
 
+def takes_one_pixel(norm: nn.Module, width: int) -> bool:
+    """Whether a norm runs on images of ``width`` channels and one pixel."""
+    weight = next(norm.parameters(), None)
+    image = torch.zeros(2, width, 1, 1) if weight is None else (
+        weight.new_zeros(2, width, 1, 1))
+    training = norm.training
+    norm.eval()  # leaves the running statistics alone
+    try:
+        with torch.no_grad():
+            return _normalize(norm, image).shape == image.shape
+    except (RuntimeError, ValueError):
+        return False
+    finally:
+        norm.train(training)
+
+
 def _synchronized(norm: nn.Module) -> bool:
     """Whether the norm sees the batches of several processes."""
     return isinstance(norm, nn.SyncBatchNorm) and get_world_size() > 1

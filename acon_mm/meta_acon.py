@@ -8,9 +8,15 @@ from torch import Tensor
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from acon_mm.activations import AconBase, init_slopes, new_parameter
-from acon_mm.beta_net import OnePixelConv2d, beta_net, plain_net
+from acon_mm.beta_net import (
+    OnePixelConv2d,
+    beta_net,
+    plain_net,
+    takes_one_pixel,
+)
 from acon_mm.functional import acon, channel_mean, meta
 from acon_mm.functional.tracing import is_symbolic
+from acon_mm.own_stream import draws_apart
 from acon_mm.registry import MODELS
 
 torch.fx.wrap('acon')
@@ -55,7 +61,7 @@ class MetaAconC(AconBase):
 
     Raises:
         ValueError: ``r`` or ``beta_scale`` not positive, an unknown
-            ``level``, a norm that needs more than one pixel.
+            ``level``, a norm that does not take images of one pixel.
 
     ``beta_scale`` is also an attribute, the factor in force.
 
@@ -109,8 +115,14 @@ class MetaAconC(AconBase):
             raise ValueError(
                 f'norm_cfg={self.norm_cfg} of MetaAconC needs more than the '
                 'one pixel that its beta net sees: use BN, GN, LN or None.')
+        if not takes_one_pixel(norm, width):
+            raise ValueError(
+                f'norm_cfg={self.norm_cfg} of MetaAconC cannot take the '
+                f'(N, {width}, 1, 1) of its beta net: use BN, GN, LN or '
+                'None.')
         return norm
 
+    @draws_apart
     def init_weights(self) -> None:
         init_slopes(self)
         if self.given_scale is None:

@@ -18,6 +18,7 @@ from torch import nn
 
 from acon_mm.act_cfg import META_ACON, default_act_cfg, take_act_cfg
 from acon_mm.lookup import SCOPE, default_scope, find_stock
+from acon_mm.own_stream import own_stream
 
 
 class OverrideRegistry(Registry):
@@ -104,15 +105,24 @@ def override_builder(stock: Callable, name: str) -> Callable:
         Callable: ``build(placement='paper', **stock_args)``, which takes
         ``act_cfg`` too; see :func:`acon_mm.override.swap_activations` for
         the two, and :mod:`acon_mm.act_cfg` for an ``act_cfg`` that the stock
-        module takes itself.
+        module takes itself. The report is ``swap_report`` of the module.
     """
 
     def build(*args, placement: Any = 'paper', **kwargs) -> nn.Module:
-        from acon_mm.override import swap_activations
+        from acon_mm.override import NothingToSwap, swap_activations
+        from acon_mm.override.kinds import start_of
         act_cfg = take_act_cfg(stock, name, kwargs)
         module = stock(*args, **kwargs)
-        _require_activations(module, stock, name, act_cfg)
-        swap_activations(module, act_cfg, placement, name=name)
+        if start_of(module) is not None:
+            raise ValueError(
+                f"type='{SCOPE}.{name}' is an activation, with none inside "
+                f"to replace: write type='{name}'.")
+        try:
+            with own_stream():  # all draw in turn, so that no two start alike
+                module.swap_report = swap_activations(
+                    module, act_cfg, placement, name=name)
+        except NothingToSwap as error:
+            _explain(error, stock, name, act_cfg)
         return module
 
     build.__name__ = build.__qualname__ = f'{SCOPE}.{name}'
@@ -120,24 +130,20 @@ def override_builder(stock: Callable, name: str) -> Callable:
     return build
 
 
-def _require_activations(module: nn.Module, stock: Callable, name: str,
-                         act_cfg: dict | None) -> None:
+def _explain(error: ValueError, stock: Callable, name: str,
+             act_cfg: dict | None) -> None:
     """Send whom the override cannot serve to the stock module.
 
     Raises:
-        ValueError: ``module`` is an activation, or has none since the stock
-            module takes ``act_cfg`` and has None by default.
+        ValueError: ``error``, or that the stock module takes ``act_cfg`` and
+            has None by default.
     """
-    from acon_mm.override.kinds import start_of
-    if start_of(module) is not None:
-        raise ValueError(f"type='{SCOPE}.{name}' is an activation, with none "
-                         f"inside to replace: write type='{name}'.")
-    if default_act_cfg(stock) is None and not any(
-            start_of(part) is not None for part in module.modules()):
+    if default_act_cfg(stock) is None:
         kind = (act_cfg or {}).get('type', META_ACON)
         if kind in MODELS.module_dict:
             kind = f'{SCOPE}.{kind}'
         raise ValueError(
             f'There is no activation to replace in {name}: it has none, but '
             f"takes act_cfg itself: write type='{name}', act_cfg=dict("
-            f'type={kind!r}).')
+            f'type={kind!r}).') from error
+    raise error

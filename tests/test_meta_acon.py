@@ -185,7 +185,9 @@ def test_scripting(level):
     (dict(r=0), 'r=0'), (dict(r=-2), 'r=-2'), (dict(r=1.5), 'r=1.5'),
     (dict(level='image'), "level='image'.*channel, layer, pixel"),
     (dict(beta_scale=0), 'beta_scale=0'),
-    (dict(norm_cfg=dict(type='IN')), 'norm_cfg=.*IN')])
+    (dict(norm_cfg=dict(type='IN')), 'norm_cfg=.*IN'),
+    (dict(norm_cfg=dict(type='BN1d')), r"'BN1d'.*cannot take the \(N, 16, 1"),
+    (dict(norm_cfg=dict(type='BN3d')), 'BN3d.*use BN, GN, LN or None')])
 def test_bad_arguments_are_named_when_building(arguments, words):
     with pytest.raises(ValueError, match=words):
         MetaAconC(8, **arguments)

@@ -10,6 +10,10 @@ from acon_mm.override.seats import Seat
 BACKBONES = {'backbone', 'image_encoder'}
 
 
+class NothingToSwap(ValueError):
+    """A model has no activation at all."""
+
+
 class Placement:
     """A rule that chooses among the seats of a model.
 
@@ -70,8 +74,9 @@ def _require(chosen: list[Seat], rule: str, seats: list[Seat],
                f'{" and more" if len(seats) > 3 else ""}' if found else
                'it has none; give it act_cfg=dict(type='
                "'acon_mm.AconC') if it takes act_cfg")
-    raise ValueError(f'placement={rule!r} matches no pointwise '
-                     f'activation of {name}: {way_out}.')
+    error = ValueError if seats else NothingToSwap
+    raise error(f'placement={rule!r} matches no pointwise activation of '
+                f'{name}: {way_out}.')
 
 
 def _paper(seats: list[Seat], model: nn.Module) -> list[Seat]:
