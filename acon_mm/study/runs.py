@@ -25,11 +25,13 @@ class Task:
         name (str): The config's, for people and paths.
         config (Config): Without an activation of ours.
         metric (str): What the evaluator calls the value that is compared.
+        placement (str): Where a stock backbone gets the activations.
         settings (str): Changes if anything of the config does.
     """
     name: str
     config: Config = field(repr=False, compare=False)
     metric: str
+    placement: str
     settings: str
 
 
@@ -59,10 +61,14 @@ class Run:
         path = self.folder / RESULT
         return json.loads(path.read_text()) if path.exists() else None
 
-    def write_config(self, placement: str, data: str) -> Path:
-        """The config that :mod:`acon_mm.study.training` trains."""
+    def write_config(self, data: str) -> Path:
+        """The config that :mod:`acon_mm.study.training` trains.
+
+        Args:
+            data (str): The folder that ``data/`` in a config stands for.
+        """
         config = deepcopy(self.task.config)
-        put(self.arm, config, placement)
+        put(self.arm, config, self.task.placement)
         config = Config(_move_data(config.to_dict(), data))
         config.merge_from_dict(dict(
             work_dir=str(self.folder.resolve()),
@@ -74,26 +80,34 @@ class Run:
         return path
 
 
-def load_task(path: Path, options: dict | None = None,
+def load_task(path: Path,
+              options: dict | None = None,
+              placement: str = 'all',
               metric: str | None = None,
-              load_from: str | None = None) -> Task:
+              load_from: Path | None = None) -> Task:
     """A task of a config file.
 
     Args:
         path (Path): The config.
         options (dict, optional): As of ``--cfg-options``.
+        placement (str): Where a stock backbone gets the activations.
         metric (str, optional): What is compared. None: what is known of
             detection, segmentation and classification.
-        load_from (str, optional): Weights to begin with.
+        load_from (Path, optional): Weights to begin with.
 
     Raises:
+        FileNotFoundError: There is no such file.
         ValueError: The last validation would not be at the end of training.
     """
+    for file in filter(None, (path, load_from)):
+        if not file.is_file():
+            raise FileNotFoundError(f'{file} is no file: give its path.')
     config = Config.fromfile(path)
     config.merge_from_dict(options or {})
     if load_from:
-        config.load_from = str(Path(load_from).resolve())
-    text = json.dumps(config.to_dict(), sort_keys=True, default=str)
+        config.load_from = str(load_from.resolve())
+    text = placement + json.dumps(
+        config.to_dict(), sort_keys=True, default=str)
     length, every = _length(config), config.train_cfg.get('val_interval', 1)
     if length % every:
         raise ValueError(
@@ -108,6 +122,7 @@ def load_task(path: Path, options: dict | None = None,
         name=path.stem,
         config=config,
         metric=metric or _metric(config),
+        placement=placement,
         settings=hashlib.sha1(text.encode()).hexdigest()[:8])
 
 
