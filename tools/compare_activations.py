@@ -22,7 +22,7 @@ from acon_mm.study.arms import parse_arm
 from acon_mm.study.charts import draw_charts
 from acon_mm.study.page import write_page
 from acon_mm.study.plans import BASELINES, CORE, OPEN, STUDIES
-from acon_mm.study.queue import train_all
+from acon_mm.study.queue import alone_in, train_all
 from acon_mm.study.runs import Run, load_task, plan
 from acon_mm.study.table import add_run, check_rows, read_rows
 
@@ -111,25 +111,28 @@ def missing(args: argparse.Namespace, runs: list[Run],
             rows: list[dict[str, str]]) -> list[str]:
     """Sentences about the runs without a row, and what is not planned."""
     done = {(row['task'], row['activation'], row['seed']) for row in rows}
-    counts: dict[str, dict[str, int]] = {}
-    for run in runs:
-        if run.key not in done:
-            own = counts.setdefault(run.task.name, {})
-            own[run.arm.name] = own.get(run.arm.name, 0) + 1
-    sentences = [
-        f'{task}: ' + ', '.join(f'{n} of {name}' for name, n in own.items())
-        for task, own in counts.items()]
+    sentences = []
+    for task in dict.fromkeys(run.task.name for run in runs):
+        own = [run for run in runs if run.task.name == task]
+        left = [run.arm.name for run in own if run.key not in done]
+        if len(left) == len(own):
+            sentences.append(f'{task}: none of {len(own)} runs')
+        elif left:
+            names = ', '.join(f'{name} ({left.count(name)} seeds)'
+                              for name in dict.fromkeys(left))
+            sentences.append(f'{task}, {len(left)} of {len(own)} runs: '
+                             f'{names}')
     return sentences + list(OPEN if args.size else ())
 
 
 def run_all(args: argparse.Namespace, console: Console) -> int:
-    set_defaults(args)
     runs = plan_runs(args)
     rows = read_rows(args.out)
     check_rows(rows, {run.task for run in runs}, args.out)
     done = {(row['task'], row['activation'], row['seed']) for row in rows}
     waiting = [run for run in runs if run.key not in done]
     for run in [*waiting]:
+        run.check_folder()
         result = run.result()  # finished as this program was interrupted
         if result is not None:
             add_run(args.out, run, result)
@@ -164,8 +167,10 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     MMLogger.get_current_instance().setLevel('WARNING')
+    set_defaults(args)
     try:
-        sys.exit(run_all(args, Console(highlight=False)))
+        with alone_in(args.work_dir):
+            sys.exit(run_all(args, Console(highlight=False)))
     except KeyboardInterrupt:
         sys.exit('interrupted: the same command goes on from here')
     except (OSError, ValueError) as error:

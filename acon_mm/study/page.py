@@ -1,6 +1,7 @@
 """A study as a page to read, made of its table alone."""
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import stdev
 
 from acon_mm.study.statistics import Difference, by_seed, paired
 from acon_mm.study.table import Rows, numbers
@@ -14,7 +15,8 @@ metrics are per cent, the standard deviation is that over seeds. A difference
 is the mean over seeds of an activation's metric less the baseline's with the
 same seed, with its 95% interval (Student's t); **better** and *worse* mean an
 interval that excludes 0, everything else is undecided. p1, p2 and beta are
-the mean over all channels of all layers after training.
+the mean over all channels of all layers after training. Times are those of a
+machine that did other work as well: docs/benchmarks compares speed.
 """
 
 
@@ -88,7 +90,7 @@ def _section(rows: Rows, task: str,
         mine = [row for row in own if row['activation'] == name]
         yield _line([
             name, str(len(values)), f'{_mean(values.values()):.1f}',
-            f'{_deviation(list(values.values())):.1f}',
+            _deviation(list(values.values())),
             *(_gap(name, base, difference(rows, task, name, base))
               for base in baselines),
             f'{_mean(float(r["ms_per_iteration"]) for r in mine):.0f}',
@@ -115,7 +117,7 @@ def _learned(rows: Rows, key: str) -> str:
 
 def _where(rows: Rows) -> str:
     places = dict.fromkeys(
-        f'{row["machine"]} ({row["cores"]} cores a run), torch {row["torch"]}'
+        f'{row["machine"]} (cores a run: {row["cores"]}), torch {row["torch"]}'
         for row in rows)
     commits = dict.fromkeys(row['commit'] for row in rows)
     resumed = sum(row['starts'] != '1' for row in rows)
@@ -129,11 +131,8 @@ def _mean(values) -> float:
     return sum(values) / len(values)
 
 
-def _deviation(values: list[float]) -> float:
-    if len(values) < 2:
-        return float('nan')
-    mean = _mean(values)
-    return (sum((v - mean)**2 for v in values) / (len(values) - 1))**.5
+def _deviation(values: list[float]) -> str:
+    return f'{stdev(values):.1f}' if len(values) > 1 else ''
 
 
 def _table_head(cells: list[str]) -> Iterator[str]:

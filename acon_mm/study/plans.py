@@ -7,7 +7,8 @@ CORE = ('ReLU', 'PReLU', 'AconC:init=leaky', 'SiLU', 'AconC:init=paper')
 MORE = ('AconC:init=match', 'AconC:p1=1,p2=0,beta=1',
         'MetaAconC:init=leaky', 'MetaAconC:init=paper')
 FAMILY = (
-    'GELU', 'FReLU', 'AconA', 'AconB:init=leaky', 'AconB:init=paper',
+    'GELU', 'FReLU:init=paper', 'AconA:beta=1', 'AconB:init=leaky',
+    'AconB:init=paper',
     'MetaAconC:init=leaky,level=layer', 'MetaAconC:init=leaky,level=pixel',
     'AconC:p1=1,p2=0.25,beta=10')
 DENSE = (*CORE, 'AconC:init=match', 'MetaAconC:init=leaky,norm_cfg=None')

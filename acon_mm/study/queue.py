@@ -1,11 +1,13 @@
 """Training many runs: some at a time, with their progress shown."""
+import fcntl
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,6 +89,24 @@ def train_all(runs: list[Run], devices: list[str],
     return failures
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep a second program out of a folder.
+
+    Raises:
+        ValueError: One is at work there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / 'lock').open('w') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f'another comparison is at work in {folder}: wait for it, or '
+                'give another folder with --work-dir.') from None
+        yield
+
+
 def _start(run: Run, device: str, write_config: Callable[[Run], Path],
            progress: Progress) -> Worker:
     config = write_config(run)
@@ -94,7 +114,7 @@ def _start(run: Run, device: str, write_config: Callable[[Run], Path],
         process = subprocess.Popen(
             [sys.executable, '-W', 'ignore', '-m', 'acon_mm.study.training',
              str(config)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # it ends when this process does
             stdout=log,
             stderr=subprocess.STDOUT,
             env=dict(os.environ, CUDA_VISIBLE_DEVICES=device),

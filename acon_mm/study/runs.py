@@ -15,6 +15,7 @@ from acon_mm.study.training import RESULT
 # what is compared where the config's evaluator gives it, by its importance
 METRICS = ('coco/segm_mAP', 'coco/bbox_mAP', 'mIoU', 'accuracy/top1')
 PARTS = 5
+SETTINGS = 'settings.txt'
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,20 @@ class Run:
         """Epochs or iterations, as the config counts."""
         return _length(self.task.config)
 
+    def check_folder(self) -> None:
+        """Refuse a folder in which the run was begun otherwise.
+
+        Raises:
+            ValueError: Its settings are not these.
+        """
+        path = self.folder / SETTINGS
+        before = path.read_text() if path.exists() else self.task.settings
+        if before != self.task.settings:
+            raise ValueError(
+                f'{self.folder} was begun with other settings ({before}, now '
+                f'{self.task.settings}): give another folder with '
+                '--work-dir.')
+
     def result(self) -> dict[str, Any] | None:
         """What the training has written, None before its end."""
         path = self.folder / RESULT
@@ -75,6 +90,7 @@ class Run:
             randomness=dict(seed=self.seed),
             study=dict(metric=self.task.metric)))
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / SETTINGS).write_text(self.task.settings)
         path = self.folder / 'config.py'
         config.dump(path)
         return path
@@ -115,9 +131,9 @@ def load_task(path: Path,
             f'--cfg-options train_cfg.val_interval={length}, so that the end '
             'is compared.')
     part = max(1, length // PARTS)
-    config.setdefault('default_hooks', {})['checkpoint'] = dict(
+    config.merge_from_dict(dict(default_hooks=dict(checkpoint=dict(
         type='CheckpointHook', interval=part, max_keep_ckpts=2,
-        by_epoch='max_epochs' in config.train_cfg)
+        by_epoch='max_epochs' in config.train_cfg))))
     return Task(
         name=path.stem,
         config=config,

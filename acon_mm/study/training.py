@@ -8,7 +8,9 @@ import json
 import os
 import resource
 import shutil
+import stat
 import sys
+import threading
 from pathlib import Path
 from statistics import median
 
@@ -98,5 +100,21 @@ def _write(path: Path, result: dict) -> None:
     os.replace(draft, path)
 
 
+def end_with_parent() -> None:
+    """Exit when the other end of standard input, a pipe, is closed.
+
+    Two trainings in one folder would spoil both: none may outlive the
+    program that started it, however that ends.
+    """
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os._exit(1)
+
+    if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
+        threading.Thread(target=wait, daemon=True).start()
+
+
 if __name__ == '__main__':
+    end_with_parent()
     train(Path(sys.argv[1]))
