@@ -8,11 +8,11 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from acon_mm import AconC, MetaAconC
+from acon_mm import AconA, AconB, AconC, MetaAconC
 from acon_mm.study.arms import parse_arm, put
 from acon_mm.study.learned import GRID, Betas, describe
 from acon_mm.study.page import write_page
-from acon_mm.study.pictures import PictureClassifier, Pictures
+from acon_mm.study.pictures import PictureClassifier, Pictures, TopOne
 from acon_mm.study.plans import STUDIES
 from acon_mm.study.runs import load_task, plan
 from acon_mm.study.statistics import paired
@@ -185,6 +185,8 @@ def test_what_was_learned_is_over_all_channels():
     np.testing.assert_allclose(
         middle, .9 * x / (1 + np.exp(-1.8 * x)) + .1 * x, atol=1e-3)
     assert describe(nn.ReLU(), {}) == {}
+    assert describe(AconB(2, start=dict(p2=.3)), {})['p2'] == [.3, 0.]
+    assert describe(AconA(2), {})['p2'] == [0., 0.]
 
 
 def test_prelu_is_a_rectifier_with_its_slope():
@@ -263,6 +265,14 @@ def test_a_classifier_gives_losses_and_predictions():
     assert net(**batch, mode='loss')['loss'].isfinite()
     assert len(net.eval()(**batch, mode='predict')) == 4
     assert net(**batch).shape == (4, 3)
+
+
+def test_top_one_is_the_share_of_right_pictures():
+    metric = TopOne()
+    logits = torch.tensor([[0., 2., 1.], [3., 0., 0.], [0., 0., 1.]])
+    metric.process({}, list(zip(logits, torch.tensor([1, 2, 2]))))
+    metric.process({}, [(logits[0], torch.tensor(0))])
+    assert metric.evaluate(4) == {'accuracy/top1': 50.}
 
 
 @pytest.mark.parametrize('size', STUDIES)

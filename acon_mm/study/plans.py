@@ -43,5 +43,7 @@ STUDIES: dict[str, tuple[Part, ...]] = {
 OPEN = (
     'fine-tuning of trained models (warm starts), by --load-from',
     'backbones pretrained with each activation and then transferred',
-    'Mask R-CNN',
+    'Mask R-CNN; longer budgets and wider networks (--size large)',
+    'why: gradients of p and beta, beta fixed, weight decay, learning rates '
+    'of their own',
 )
