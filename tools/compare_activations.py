@@ -125,34 +125,47 @@ def missing(args: argparse.Namespace, runs: list[Run],
     return sentences + list(OPEN if args.size else ())
 
 
-def run_all(args: argparse.Namespace, console: Console) -> int:
-    runs = plan_runs(args)
-    rows = read_rows(args.out)
-    check_rows(rows, {run.task for run in runs}, args.out)
-    done = {(row['task'], row['activation'], row['seed']) for row in rows}
-    waiting = [run for run in runs if run.key not in done]
-    for run in [*waiting]:
+def train(args: argparse.Namespace, runs: list[Run],
+          console: Console) -> list[str]:
+    """Train what has no row yet; a sentence for each run that failed."""
+    done = {(row['task'], row['activation'], row['seed'])
+            for row in read_rows(args.out)}
+    waiting = []
+    for run in runs:
+        if run.key in done:
+            continue
         run.check_folder()
-        result = run.result()  # finished as this program was interrupted
-        if result is not None:
+        result = run.result()
+        if result is None:
+            waiting.append(run)
+        else:  # finished as this program was interrupted
             add_run(args.out, run, result)
-            waiting.remove(run)
+    if not waiting:
+        return []
+    count = torch.cuda.device_count()
+    devices = list(map(str, range(count))) or ['-1'] * args.jobs
+    console.print(f'{len(waiting)} of {len(runs)} runs to train, '
+                  f'{len(devices)} at a time')
+
+    def finished(run: Run, result: dict) -> None:
+        add_run(args.out, run, result)
+        console.print(
+            f'{run}: {run.task.metric} {result["value"]:.3f} in '
+            f'{result["seconds"]:.0f} s', soft_wrap=True)
+
+    return train_all(waiting, devices,
+                     lambda run: run.write_config(args.data), finished,
+                     console)
+
+
+def compare(args: argparse.Namespace, console: Console) -> int:
+    """Everything; the exit status."""
+    runs = plan_runs(args)
+    check_rows(read_rows(args.out), {run.task for run in runs}, args.out)
     failures: list[str] = []
-    if waiting and not args.report_only:
-        count = torch.cuda.device_count()
-        devices = list(map(str, range(count))) or ['-1'] * args.jobs
-        console.print(f'{len(waiting)} of {len(runs)} runs to train, '
-                      f'{len(devices)} at a time')
-
-        def finished(run: Run, result: dict) -> None:
-            add_run(args.out, run, result)
-            console.print(
-                f'{run}: {run.task.metric} {result["value"]:.3f} in '
-                f'{result["seconds"]:.0f} s', soft_wrap=True)
-
-        failures = train_all(
-            waiting, devices,
-            lambda run: run.write_config(args.data), finished, console)
+    if not args.report_only:
+        with alone_in(args.work_dir):
+            failures = train(args, runs, console)
     report(args, runs, console)
     return 1 if failures else 0
 
@@ -169,8 +182,7 @@ def main() -> None:
     MMLogger.get_current_instance().setLevel('WARNING')
     set_defaults(args)
     try:
-        with alone_in(args.work_dir):
-            sys.exit(run_all(args, Console(highlight=False)))
+        sys.exit(compare(args, Console(highlight=False)))
     except KeyboardInterrupt:
         sys.exit('interrupted: the same command goes on from here')
     except (OSError, ValueError) as error:
