@@ -47,10 +47,12 @@ class MetaAconC(AconBase):
             ``dict(type='BN')``.
         beta_scale (float, optional): ``beta = beta_scale * sigmoid(...)``.
             None: 1, the paper's; with ``init='match'`` twice the beta of the
-            activation to match, since a sigmoid starts at one half.
+            activation to match, with a beta in ``start`` twice that, since a
+            sigmoid starts at one half.
         channel_dim (int): As in :class:`AconBase`.
         init (str): As in :class:`AconBase`; 'match' also starts the net's
             last layer at zero, so that beta starts the same for every image.
+        start (dict, optional): As in :class:`AconBase`; its beta is positive.
 
     Shape:
         As :class:`AconA`.
@@ -61,7 +63,8 @@ class MetaAconC(AconBase):
 
     Raises:
         ValueError: ``r`` or ``beta_scale`` not positive, an unknown
-            ``level``, a norm that does not take images of one pixel.
+            ``level``, a norm that does not take images of one pixel, a beta
+            in ``start`` that is not positive or beside ``beta_scale``.
 
     ``beta_scale`` is also an attribute, the factor in force.
 
@@ -94,6 +97,11 @@ class MetaAconC(AconBase):
         self.given_scale = beta_scale
         self.beta_scale = beta_scale or 1.
         super().__init__(num_channels, **kwargs)
+        beta = self.given_start.get('beta')
+        if beta is not None and (beta <= 0 or beta_scale is not None):
+            raise ValueError(
+                f'start of MetaAconC has beta={beta!r}: give a positive one, '
+                'and no beta_scale beside it.')
 
     def build_parameters(self, num_channels: int) -> None:
         self.p1 = new_parameter(num_channels)
@@ -126,13 +134,15 @@ class MetaAconC(AconBase):
     def init_weights(self) -> None:
         init_slopes(self)
         if self.given_scale is None:
-            match = self.init == 'match'
-            if match and isinstance(self.start.beta, Tensor):
+            # a sigmoid starts at one half; the paper has no scale
+            beta = self.given_start.get(
+                'beta', self.start.beta if self.init == 'match' else .5)
+            if isinstance(beta, Tensor):
                 raise ValueError(
                     'MetaAconC has one beta_scale for all channels and '
                     'cannot start like a PReLU with slopes on both sides of '
                     "1: use AconC or init='paper'.")
-            self.beta_scale = 2. * self.start.beta if match else 1.
+            self.beta_scale = 2. * beta
         if self.level != 'channel':
             return
         for conv in (self.fc1, self.fc2):
