@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from acon_mm.functional.net import Layer, Net, are_dense
+from acon_mm.functional.torch_versions import sigmoid
 from acon_mm.hooks import is_watched
 
 
@@ -41,7 +42,7 @@ def beta_net(mean: Tensor, modules: Sequence[nn.Module],
     out = _as_image(mean)
     for conv, norm in zip(modules[::2], modules[1::2]):
         out = _normalize(norm, conv(out))
-    beta = out.flatten(1).sigmoid()
+    beta = sigmoid(out.flatten(1))
     return beta if scale == 1. else scale * beta
 
 

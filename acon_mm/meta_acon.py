@@ -11,6 +11,7 @@ from acon_mm import functional
 from acon_mm.activations import AconBase, init_slopes, new_parameter
 from acon_mm.beta_net import OnePixelConv2d, beta_net, plain_net
 from acon_mm.functional import meta
+from acon_mm.functional.torch_versions import sigmoid
 from acon_mm.registry import MODELS
 
 LEVELS = ('channel', 'layer', 'pixel')
@@ -165,10 +166,10 @@ class MetaAconC(AconBase):
                      shift: Tensor | None = None) -> Tensor:
         """Switch of an input: (N, C), (N, 1) or x's shape, by ``level``."""
         if self.level == 'pixel':
-            return self.beta_scale * x.sigmoid()
+            return self.beta_scale * sigmoid(x)
         if self.level == 'layer':
             total = x.flatten(1).sum(1, keepdim=True)
-            return self.beta_scale * total.sigmoid()
+            return self.beta_scale * sigmoid(total)
         mean = functional.channel_mean(x, self.channel_dim)
         if scale is not None and shift is not None:
             mean = (mean * scale + shift).to(x.dtype)
@@ -177,7 +178,7 @@ class MetaAconC(AconBase):
             if hasattr(self, 'fc1'):
                 mean = mean.unsqueeze(-1).unsqueeze(-1)
                 mean = self.bn2(self.fc2(self.bn1(self.fc1(mean)))).flatten(1)
-            return self.beta_scale * mean.sigmoid()
+            return self.beta_scale * sigmoid(mean)
         else:
             return beta_net(mean, self._net(), self.beta_scale)
 
