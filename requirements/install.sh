@@ -5,6 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$2 jobs=$3 pins=${4:-requirements}
+# Python compiles what it imports, a small part of PyTorch
+export PIP_NO_COMPILE=1
 
 say() { printf '\n== %s\n' "$*"; }
 python() { "$venv/bin/python" -W ignore "$@"; }
