@@ -14,6 +14,11 @@ if [ "${HEADER:-}" != plain ]; then
     # a copy, since CXX cannot name a path with a space
     cp "$(dirname "$0")/precompiled.sh" "$work/c++"
     export PRECOMPILED=$work PRECOMPILED_CXX=${CXX:-c++} CXX=$work/c++
+    if grep -qs '__cplusplus < 202002L' "$("$python" -W ignore -c '
+import pathlib, torch
+print(pathlib.Path(torch.__file__).parent)')/include/ATen/ATen.h"; then
+        export PRECOMPILED_STD=-std=c++20
+    fi
 fi
 
 if [ -n "${FORCE_CUDA:-}" ]; then

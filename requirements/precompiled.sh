@@ -5,9 +5,13 @@
 # GCC can keep what it has parsed. The first file makes that precompiled
 # header, with its own flags; those that come meanwhile do not wait. Another
 # compiler, or GCC where the header fails, compiles as it always does.
+#
+# PRECOMPILED_STD=-std=c++20 is used in place of the standard asked for: MMCV
+# says C++17, which PyTorch refuses from 2.14 on.
 set -eu
 compiler=${PRECOMPILED_CXX:-c++}
 header=$PRECOMPILED/torch.hpp
+[ -z "${PRECOMPILED_STD:-}" ] || set -- "${@/#-std=c++*/$PRECOMPILED_STD}"
 
 flags=() source='' skip=''
 for word; do
