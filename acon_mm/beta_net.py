@@ -1,5 +1,6 @@
 """The net that computes meta-ACON's beta from the mean of each channel."""
 from collections.abc import Sequence
+from typing import Optional
 
 import torch
 import torch.nn as nn
@@ -19,7 +20,7 @@ class OnePixelConv2d(nn.Conv2d):
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor,
-                      bias: Tensor | None) -> Tensor:
+                      bias: Optional[Tensor]) -> Tensor:
         out = nn.functional.linear(
             input.flatten(1), weight.flatten(1), bias)
         return _as_image(out)

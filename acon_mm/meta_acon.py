@@ -1,4 +1,5 @@
 """Meta-ACON: ACON-C whose switch is computed from the input."""
+from typing import Optional
 
 import torch
 import torch.nn as nn
@@ -144,8 +145,8 @@ class MetaAconC(AconBase):
 
     def forward(self,
                 x: Tensor,
-                scale: Tensor | None = None,
-                shift: Tensor | None = None) -> Tensor:
+                scale: Optional[Tensor] = None,
+                shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
             if self.level == 'channel':
@@ -162,8 +163,8 @@ class MetaAconC(AconBase):
 
     def compute_beta(self,
                      x: Tensor,
-                     scale: Tensor | None = None,
-                     shift: Tensor | None = None) -> Tensor:
+                     scale: Optional[Tensor] = None,
+                     shift: Optional[Tensor] = None) -> Tensor:
         """Switch of an input: (N, C), (N, 1) or x's shape, by ``level``."""
         if self.level == 'pixel':
             return self.beta_scale * sigmoid(x)
