@@ -5,6 +5,7 @@ Eq. 2-5 of "Activate or Not: Learning Customized Activation" (CVPR 2021,
 https://arxiv.org/abs/2009.04759); :func:`acon_mm.functional.acon` computes it.
 """
 from collections.abc import Callable
+from typing import Optional
 
 import torch
 import torch.nn as nn
@@ -224,8 +225,8 @@ class AconA(AconBase):
 
     def forward(self,
                 x: Tensor,
-                scale: Tensor | None = None,
-                shift: Tensor | None = None) -> Tensor:
+                scale: Optional[Tensor] = None,
+                shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
         return acon(x, 1., 0., self.beta, self.channel_dim, scale, shift)
@@ -261,8 +262,8 @@ class AconB(AconBase):
 
     def forward(self,
                 x: Tensor,
-                scale: Tensor | None = None,
-                shift: Tensor | None = None) -> Tensor:
+                scale: Optional[Tensor] = None,
+                shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
         return acon(x, 1., self.p, self.beta, self.channel_dim, scale,
@@ -301,8 +302,8 @@ class AconC(AconBase):
 
     def forward(self,
                 x: Tensor,
-                scale: Tensor | None = None,
-                shift: Tensor | None = None) -> Tensor:
+                scale: Optional[Tensor] = None,
+                shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
         return acon(x, self.p1, self.p2, self.beta, self.channel_dim, scale,

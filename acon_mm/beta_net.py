@@ -1,5 +1,6 @@
 """The net that computes meta-ACON's beta from the mean of each channel."""
 from collections.abc import Sequence
+from typing import Optional
 
 import torch
 import torch.nn as nn
@@ -8,8 +9,11 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from acon_mm.functional.net import Layer, Net, are_dense
+from acon_mm.functional.torch_versions import sigmoid
 from acon_mm.functional.tracing import is_symbolic
 from acon_mm.hooks import is_watched
+
+torch.fx.wrap('sigmoid')
 
 
 class OnePixelConv2d(nn.Conv2d):
@@ -19,7 +23,7 @@ class OnePixelConv2d(nn.Conv2d):
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor,
-                      bias: Tensor | None) -> Tensor:
+                      bias: Optional[Tensor]) -> Tensor:
         out = nn.functional.linear(
             input.flatten(1), weight.flatten(1), bias)
         return _as_image(out)
@@ -42,7 +46,7 @@ def beta_net(mean: Tensor, modules: Sequence[nn.Module],
     out = _as_image(mean)
     for conv, norm in zip(modules[::2], modules[1::2]):
         out = _normalize(norm, conv(out))
-    beta = out.flatten(1).sigmoid()
+    beta = sigmoid(out.flatten(1))
     return beta if scale == 1. else scale * beta
 
 

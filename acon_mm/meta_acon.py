@@ -1,4 +1,5 @@
 """Meta-ACON: ACON-C whose switch is computed from the input."""
+from typing import Optional
 
 import torch
 import torch.nn as nn
@@ -15,12 +16,13 @@ from acon_mm.beta_net import (
     takes_one_pixel,
 )
 from acon_mm.functional import acon, channel_mean, meta
+from acon_mm.functional.torch_versions import sigmoid
 from acon_mm.functional.tracing import is_symbolic
 from acon_mm.own_stream import draws_apart
 from acon_mm.registry import MODELS
 
-torch.fx.wrap('acon')
-torch.fx.wrap('channel_mean')
+for _name in ('acon', 'channel_mean', 'sigmoid'):
+    torch.fx.wrap(_name)  # a symbolic trace has them, not what is inside
 
 LEVELS = ('channel', 'layer', 'pixel')
 
@@ -176,8 +178,8 @@ class MetaAconC(AconBase):
 
     def forward(self,
                 x: Tensor,
-                scale: Tensor | None = None,
-                shift: Tensor | None = None) -> Tensor:
+                scale: Optional[Tensor] = None,
+                shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
             if self.level == 'channel' and not is_symbolic(x):
@@ -193,14 +195,14 @@ class MetaAconC(AconBase):
 
     def compute_beta(self,
                      x: Tensor,
-                     scale: Tensor | None = None,
-                     shift: Tensor | None = None) -> Tensor:
+                     scale: Optional[Tensor] = None,
+                     shift: Optional[Tensor] = None) -> Tensor:
         """Switch of an input: (N, C), (N, 1) or x's shape, by ``level``."""
         if self.level == 'pixel':
-            return self.beta_scale * x.sigmoid()
+            return self.beta_scale * sigmoid(x)
         if self.level == 'layer':
             total = x.flatten(1).sum(1, keepdim=True)
-            return self.beta_scale * total.sigmoid()
+            return self.beta_scale * sigmoid(total)
         mean = channel_mean(x, self.channel_dim)
         if scale is not None and shift is not None:
             mean = (mean * scale + shift).to(x.dtype)
@@ -209,7 +211,7 @@ class MetaAconC(AconBase):
             if hasattr(self, 'fc1'):
                 mean = mean.unsqueeze(-1).unsqueeze(-1)
                 mean = self.bn2(self.fc2(self.bn1(self.fc1(mean)))).flatten(1)
-            return self.beta_scale * mean.sigmoid()
+            return self.beta_scale * sigmoid(mean)
         else:
             return beta_net(mean, self._net(), self.beta_scale)
 
