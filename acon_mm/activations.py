@@ -5,31 +5,26 @@ Eq. 2-5 of "Activate or Not: Learning Customized Activation" (CVPR 2021,
 https://arxiv.org/abs/2009.04759); :func:`acon_mm.functional.acon` computes it.
 """
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Optional
 
 import torch
 import torch.nn as nn
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 
-from acon_mm import functional
+from acon_mm.act_cfg import check_keys
+from acon_mm.functional import acon
+from acon_mm.functional.tracing import is_symbolic
 from acon_mm.own_stream import draws_apart, seed_of_stream
 from acon_mm.registry import MODELS
+from acon_mm.starts import INITS, NAMED, Start, check_init, check_start
 from acon_mm.warm_start import count_new_keys
+
+torch.fx.wrap('acon')  # a symbolic trace has the op, not what is inside
 
 # MMEngine's record of an initialization, and what it says of a parameter
 INIT_RECORD = '_params_init_info'
 UNCHANGED, CHECKPOINT = 'The value is the same before and', ': load from '
-
-
-class Start(NamedTuple):
-    """Values that ``init='match'`` begins with; the default is near ReLU.
-
-    ``x * sigmoid(beta * x)`` is at most ``0.2785 / beta`` away from ReLU.
-    """
-    p1: float | Tensor = 1.0
-    p2: float | Tensor = 0.0
-    beta: float = 30.0
 
 
 class AconBase(nn.Module):
@@ -41,17 +36,25 @@ class AconBase(nn.Module):
             the activation of an MMCV ``ConvModule``.
         channel_dim (int): The channels' dimension. Defaults to 1; -1 for
             tokens (N, L, C) and channels-last tensors.
-        init (str): 'paper' (p1, p2 ~ N(0, 1), beta = 1) or 'match' (near
+        init (str): 'paper' (p1, p2 ~ N(0, 1), beta = 1), 'leaky' (a smooth
+            leaky rectifier: p1 = 1, p2 = 0.25, beta = 1) or 'match' (near
             ReLU, or near the activation that the override replaces).
+            Defaults to 'paper'.
+        start (dict, optional): Your own numbers for some of p1, p2 and beta
+            in place of those of ``init``.
 
-    Keys that MMCV or a base config merges in (``inplace`` and the like) are
-    accepted and ignored.
+    Keys that MMCV or a base config merges in (``inplace`` and the like, see
+    :data:`acon_mm.act_cfg.INHERITED`) are accepted and ignored.
 
     Raises:
-        ValueError: ``num_channels`` not positive or unknown ``init`` when
-            building; another number of channels in the input when running.
+        ValueError: ``num_channels`` not positive, an unknown ``init`` or
+            key, a wrong ``start`` when building; another number of channels
+            in the input when running.
     """
 
+    # the starts it has, and the slopes that it cannot choose
+    inits = INITS
+    fixed: dict[str, float] = {}
     # whether forward also takes the scale and shift of a norm in front
     takes_affine = False
 
@@ -59,17 +62,19 @@ class AconBase(nn.Module):
                  num_channels: int | None = None,
                  channel_dim: int = 1,
                  init: str = 'paper',
+                 start: dict | None = None,
                  **ignored) -> None:
         super().__init__()
-        if init not in ('paper', 'match'):
-            raise ValueError(
-                f"init={init!r} is unknown: choose 'paper' or 'match'.")
+        check_keys(type(self), ignored)
+        check_init(init, type(self).__name__, self.inits)
         self.num_channels: int | None = None
         self.channel_dim = channel_dim
         self.init = init
+        self.given_start = check_start(start, type(self).__name__)
         self.start = Start()
         self.stream = seed_of_stream()
         self.register_load_state_dict_post_hook(count_new_keys)
+        self.check_slopes()
         if num_channels is not None:
             self.bind(num_channels)
 
@@ -123,6 +128,24 @@ class AconBase(nn.Module):
                 CHECKPOINT in s for s in sources):
             self.init_weights()
 
+    def first(self, name: str) -> float | Tensor | None:
+        """The value that p1, p2 or beta begins with; None: N(0, 1)."""
+        if name in self.given_start:
+            return self.given_start[name]
+        if self.init == 'match':
+            return getattr(self.start, name)
+        return NAMED[self.init][name]
+
+    def check_slopes(self) -> None:
+        """Refuse a start whose slopes this member of the family has fixed."""
+        for name, value in self.fixed.items():
+            first = self.first(name)
+            if first is not None and not bool(
+                    (torch.as_tensor(first) == value).all()):
+                raise ValueError(
+                    f'{type(self).__name__} cannot start with {name}={first}, '
+                    f"it is {value} there: use AconC or init='paper'.")
+
     def start_like(self, start: Start) -> None:
         """Begin as the activation that ``start`` describes."""
         self.start = start
@@ -132,6 +155,8 @@ class AconBase(nn.Module):
     @torch.jit.unused
     def check_input(self, x: Tensor) -> None:
         """Refuse an input of another width."""
+        if is_symbolic(x):
+            return
         if self.num_channels is None:
             raise ValueError(
                 f'{type(self).__name__} does not know its width: build it '
@@ -140,6 +165,11 @@ class AconBase(nn.Module):
             raise ValueError(
                 f'{type(self).__name__} got an input of shape '
                 f'{tuple(x.shape)}: give at least two dimensions, (N, C).')
+        if self.channel_dim % x.dim() == 0:
+            raise ValueError(
+                f'{type(self).__name__} with channel_dim={self.channel_dim} '
+                f'got an input of shape {tuple(x.shape)}, whose first '
+                'dimension is that of the samples: add it with x[None].')
         if x.size(self.channel_dim) != self.num_channels:
             raise ValueError(
                 f'{type(self).__name__} of {self.num_channels} channels got '
@@ -150,14 +180,19 @@ class AconBase(nn.Module):
     def extra_repr(self) -> str:
         dim = '' if self.channel_dim == 1 else (
             f', channel_dim={self.channel_dim}')
-        return f'{self.num_channels}{dim}, init={self.init!r}'
+        start = f', start={self.given_start}' if self.given_start else ''
+        return f'{self.num_channels}{dim}, init={self.init!r}{start}'
 
 
 def new_parameter(num_channels: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(num_channels))
 
 
-def _set(parameter: nn.Parameter, value: float | Tensor) -> None:
+def begin(parameter: nn.Parameter, value: float | Tensor | None) -> None:
+    """Set what :meth:`AconBase.first` says."""
+    if value is None:
+        nn.init.normal_(parameter)
+        return
     with torch.no_grad():
         parameter.copy_(torch.as_tensor(value))
 
@@ -179,23 +214,22 @@ class AconA(AconBase):
     """
 
     takes_affine = True
+    fixed = dict(p1=1., p2=0.)
 
     def build_parameters(self, num_channels: int) -> None:
         self.beta = new_parameter(num_channels)
 
     def init_weights(self) -> None:
-        if self.init == 'match':
-            require_slopes(self, p1=1., p2=0.)
-        _set(self.beta, self.start.beta if self.init == 'match' else 1.)
+        self.check_slopes()
+        begin(self.beta, self.first('beta'))
 
     def forward(self,
                 x: Tensor,
-                scale: Tensor | None = None,
-                shift: Tensor | None = None) -> Tensor:
+                scale: Optional[Tensor] = None,
+                shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
-        return functional.acon(x, 1., 0., self.beta, self.channel_dim, scale,
-                               shift)
+        return acon(x, 1., 0., self.beta, self.channel_dim, scale, shift)
 
 
 @ROOT_MODELS.register_module()
@@ -207,13 +241,14 @@ class AconB(AconBase):
         As :class:`AconA`.
 
     Attributes:
-        p (nn.Parameter): Slope of the lower branch, (C,).
+        p (nn.Parameter): Slope of the lower branch, (C,); p2 in a start.
         beta (nn.Parameter): (C,).
 
     See :class:`AconBase` for the arguments.
     """
 
     takes_affine = True
+    fixed = dict(p1=1.)
 
     def build_parameters(self, num_channels: int) -> None:
         self.p = new_parameter(num_channels)
@@ -221,22 +256,18 @@ class AconB(AconBase):
 
     @draws_apart
     def init_weights(self) -> None:
-        if self.init == 'match':
-            require_slopes(self, p1=1.)
-            _set(self.p, self.start.p2)
-            _set(self.beta, self.start.beta)
-        else:
-            nn.init.normal_(self.p)
-            _set(self.beta, 1.)
+        self.check_slopes()
+        begin(self.p, self.first('p2'))
+        begin(self.beta, self.first('beta'))
 
     def forward(self,
                 x: Tensor,
-                scale: Tensor | None = None,
-                shift: Tensor | None = None) -> Tensor:
+                scale: Optional[Tensor] = None,
+                shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
-        return functional.acon(x, 1., self.p, self.beta, self.channel_dim,
-                               scale, shift)
+        return acon(x, 1., self.p, self.beta, self.channel_dim, scale,
+                    shift)
 
 
 @ROOT_MODELS.register_module()
@@ -267,33 +298,19 @@ class AconC(AconBase):
     @draws_apart
     def init_weights(self) -> None:
         init_slopes(self)
-        _set(self.beta, self.start.beta if self.init == 'match' else 1.)
+        begin(self.beta, self.first('beta'))
 
     def forward(self,
                 x: Tensor,
-                scale: Tensor | None = None,
-                shift: Tensor | None = None) -> Tensor:
+                scale: Optional[Tensor] = None,
+                shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
-        return functional.acon(x, self.p1, self.p2, self.beta,
-                               self.channel_dim, scale, shift)
+        return acon(x, self.p1, self.p2, self.beta, self.channel_dim, scale,
+                    shift)
 
 
 def init_slopes(act: AconBase) -> None:
-    """p1 and p2 of ``act``: the start's, or the paper's N(0, 1)."""
-    if act.init == 'match':
-        _set(act.p1, act.start.p1)
-        _set(act.p2, act.start.p2)
-    else:
-        nn.init.normal_(act.p1)
-        nn.init.normal_(act.p2)
-
-
-def require_slopes(act: AconBase, **fixed: float) -> None:
-    """Refuse a start whose slopes this member of the family has fixed."""
-    for name, value in fixed.items():
-        start = getattr(act.start, name)
-        if not bool((torch.as_tensor(start) == value).all()):
-            raise ValueError(
-                f'{type(act).__name__} cannot start with {name}={start}, it '
-                f"is {value} there: use AconC or init='paper'.")
+    """p1 and p2 of ``act``."""
+    begin(act.p1, act.first('p1'))
+    begin(act.p2, act.first('p2'))

@@ -25,12 +25,14 @@ class FunnelBase(AconBase):
         stride (int): 1, or 2 to halve the resolution: the convolution has
             this stride and x is max-pooled 3x3. Defaults to 1.
         norm_cfg (dict): Norm of the funnel. Defaults to ``dict(type='BN')``.
-        init (str): As in :class:`AconBase`; 'match' starts with T(x) = 0.
+        init (str): 'paper' or 'match', which starts with T(x) = 0.
 
     Raises:
-        ValueError: ``stride`` is not 1 or 2, or channels are not in
-            dimension 1.
+        ValueError: ``stride`` is not 1 or 2, channels are not in dimension
+            1, or a ``start`` is given for slopes that it does not have.
     """
+
+    inits = ('paper', 'match')
 
     def __init__(self,
                  num_channels: int | None = None,
@@ -44,6 +46,9 @@ class FunnelBase(AconBase):
             raise ValueError(
                 f'channel_dim={kwargs["channel_dim"]!r} of {name} must be 1: '
                 'it convolves images of shape (N, C, H, W).')
+        if kwargs.get('start') is not None:
+            raise ValueError(f'start={kwargs["start"]!r} of {name}: it has no '
+                             'p1, p2 and beta, leave it out.')
         # before nn.Module.__init__, which builds the layers if C is given
         self.stride = stride
         self.norm_cfg = norm_cfg

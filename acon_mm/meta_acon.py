@@ -1,4 +1,5 @@
 """Meta-ACON: ACON-C whose switch is computed from the input."""
+from typing import Optional
 
 import torch
 import torch.nn as nn
@@ -7,7 +8,6 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from acon_mm import functional
 from acon_mm.activations import AconBase, init_slopes, new_parameter
 from acon_mm.beta_net import (
     OnePixelConv2d,
@@ -15,9 +15,14 @@ from acon_mm.beta_net import (
     plain_net,
     takes_one_pixel,
 )
-from acon_mm.functional import meta
+from acon_mm.functional import acon, channel_mean, meta
+from acon_mm.functional.torch_versions import sigmoid
+from acon_mm.functional.tracing import is_symbolic
 from acon_mm.own_stream import draws_apart
 from acon_mm.registry import MODELS
+
+for _name in ('acon', 'channel_mean', 'sigmoid'):
+    torch.fx.wrap(_name)  # a symbolic trace has them, not what is inside
 
 LEVELS = ('channel', 'layer', 'pixel')
 
@@ -44,10 +49,12 @@ class MetaAconC(AconBase):
             ``dict(type='BN')``.
         beta_scale (float, optional): ``beta = beta_scale * sigmoid(...)``.
             None: 1, the paper's; with ``init='match'`` twice the beta of the
-            activation to match, since a sigmoid starts at one half.
+            activation to match, with a beta in ``start`` twice that, since a
+            sigmoid starts at one half.
         channel_dim (int): As in :class:`AconBase`.
         init (str): As in :class:`AconBase`; 'match' also starts the net's
             last layer at zero, so that beta starts the same for every image.
+        start (dict, optional): As in :class:`AconBase`; its beta is positive.
 
     Shape:
         As :class:`AconA`.
@@ -58,7 +65,8 @@ class MetaAconC(AconBase):
 
     Raises:
         ValueError: ``r`` or ``beta_scale`` not positive, an unknown
-            ``level``, a norm that does not take images of one pixel.
+            ``level``, a norm that does not take images of one pixel, a beta
+            in ``start`` that is not positive or beside ``beta_scale``.
 
     ``beta_scale`` is also an attribute, the factor in force.
 
@@ -91,6 +99,11 @@ class MetaAconC(AconBase):
         self.given_scale = beta_scale
         self.beta_scale = beta_scale or 1.
         super().__init__(num_channels, **kwargs)
+        beta = self.given_start.get('beta')
+        if beta is not None and (beta <= 0 or beta_scale is not None):
+            raise ValueError(
+                f'start of MetaAconC has beta={beta!r}: give a positive one, '
+                'and no beta_scale beside it.')
 
     def build_parameters(self, num_channels: int) -> None:
         self.p1 = new_parameter(num_channels)
@@ -123,13 +136,15 @@ class MetaAconC(AconBase):
     def init_weights(self) -> None:
         init_slopes(self)
         if self.given_scale is None:
-            match = self.init == 'match'
-            if match and isinstance(self.start.beta, Tensor):
+            # a sigmoid starts at one half; the paper has no scale
+            beta = self.given_start.get(
+                'beta', self.start.beta if self.init == 'match' else .5)
+            if isinstance(beta, Tensor):
                 raise ValueError(
                     'MetaAconC has one beta_scale for all channels and '
                     'cannot start like a PReLU with slopes on both sides of '
                     "1: use AconC or init='paper'.")
-            self.beta_scale = 2. * self.start.beta if match else 1.
+            self.beta_scale = 2. * beta
         if self.level != 'channel':
             return
         for conv in (self.fc1, self.fc2):
@@ -141,6 +156,14 @@ class MetaAconC(AconBase):
             last = self.fc2 if isinstance(self.bn2, nn.Identity) else self.bn2
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
+
+    def train(self, mode: bool = True) -> 'MetaAconC':
+        """Also leave the statistics of a net that is frozen as they are."""
+        super().train(mode)
+        if not any(p.requires_grad for p in self.parameters()):
+            for module in self.children():
+                module.eval()
+        return self
 
     @property
     def takes_affine(self) -> bool:
@@ -155,11 +178,11 @@ class MetaAconC(AconBase):
 
     def forward(self,
                 x: Tensor,
-                scale: Tensor | None = None,
-                shift: Tensor | None = None) -> Tensor:
+                scale: Optional[Tensor] = None,
+                shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
-            if self.level == 'channel':
+            if self.level == 'channel' and not is_symbolic(x):
                 parameters = (self.p1, self.p2, scale, shift)
                 kernels = meta.kernels_for(x)
                 net = kernels and plain_net(x, self.channel_dim, parameters,
@@ -167,21 +190,20 @@ class MetaAconC(AconBase):
                 if net is not None:
                     return meta.acon(kernels, x, *parameters, net,
                                      self.channel_dim)
-        return functional.acon(x, self.p1, self.p2,
-                               self.compute_beta(x, scale, shift),
-                               self.channel_dim, scale, shift)
+        return acon(x, self.p1, self.p2, self.compute_beta(x, scale, shift),
+                    self.channel_dim, scale, shift)
 
     def compute_beta(self,
                      x: Tensor,
-                     scale: Tensor | None = None,
-                     shift: Tensor | None = None) -> Tensor:
+                     scale: Optional[Tensor] = None,
+                     shift: Optional[Tensor] = None) -> Tensor:
         """Switch of an input: (N, C), (N, 1) or x's shape, by ``level``."""
         if self.level == 'pixel':
-            return self.beta_scale * x.sigmoid()
+            return self.beta_scale * sigmoid(x)
         if self.level == 'layer':
             total = x.flatten(1).sum(1, keepdim=True)
-            return self.beta_scale * total.sigmoid()
-        mean = functional.channel_mean(x, self.channel_dim)
+            return self.beta_scale * sigmoid(total)
+        mean = channel_mean(x, self.channel_dim)
         if scale is not None and shift is not None:
             mean = (mean * scale + shift).to(x.dtype)
         if torch.jit.is_scripting():
@@ -189,7 +211,7 @@ class MetaAconC(AconBase):
             if hasattr(self, 'fc1'):
                 mean = mean.unsqueeze(-1).unsqueeze(-1)
                 mean = self.bn2(self.fc2(self.bn1(self.fc1(mean)))).flatten(1)
-            return self.beta_scale * mean.sigmoid()
+            return self.beta_scale * sigmoid(mean)
         else:
             return beta_net(mean, self._net(), self.beta_scale)
 

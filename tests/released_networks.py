@@ -65,13 +65,14 @@ class ShuffleBlock(nn.Module):
         super().__init__()
         half = outputs // 2
         entry = inputs if stride == 2 else half
+        rest = outputs - entry
         self.branch_main = nn.Sequential(
             *conv_bn(entry, half), act(half),
             *conv_bn(half, half, 3, stride, groups=half),
-            *conv_bn(half, half), act(half))
+            *conv_bn(half, rest), act(rest))
         self.branch_proj = nn.Sequential(
             *conv_bn(inputs, inputs, 3, stride, groups=inputs),
-            *conv_bn(inputs, half), act(half)) if stride == 2 else None
+            *conv_bn(inputs, inputs), act(inputs)) if stride == 2 else None
 
     def forward(self, x: Tensor) -> Tensor:
         if self.branch_proj is not None:

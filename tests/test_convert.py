@@ -14,6 +14,8 @@ LAYOUTS = {
                                                  False),
     'shufflenetv2_0.5x_metaacon': lambda: shufflenet(
         (48, 96, 192, 1024), 8, True),
+    'shufflenetv2_1.5x_acon': lambda: shufflenet((176, 352, 704, 1024), 16,
+                                                 False),
     'tfnet_0.5': lambda: tfnet(8),
 }
 OTHER_SIZES = {
@@ -23,8 +25,6 @@ OTHER_SIZES = {
                                                  False),
     'shufflenetv2_1.0x_metaacon': lambda: shufflenet(
         (116, 232, 464, 1024), 16, True),
-    'shufflenetv2_1.5x_acon': lambda: shufflenet((176, 352, 704, 1024), 16,
-                                                 False),
     'shufflenetv2_1.5x_metaacon': lambda: shufflenet(
         (176, 352, 704, 1024), 16, True),
     'shufflenetv2_2.0x_acon': lambda: shufflenet((244, 488, 976, 2048), 16,

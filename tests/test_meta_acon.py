@@ -174,6 +174,18 @@ def test_first_gradients_do_not_depend_on_create_graph(level, dtype):
         torch.testing.assert_close(kept, plain, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize('level', ['layer', 'pixel'])
+def test_float16_on_the_cpu(level):
+    act, x = MetaAconC(32, level=level), torch.randn(2, 32, 3, 3).half()
+    values = x.double()
+    beta = (values if level == 'pixel' else values.sum(
+        (1, 2, 3), keepdim=True)).sigmoid()
+    out = act(x)
+    assert out.dtype == torch.float16
+    torch.testing.assert_close(out.double(), expected(act, values, beta),
+                               rtol=.01, atol=.01)
+
+
 @pytest.mark.parametrize('level', ['channel', 'layer', 'pixel'])
 def test_scripting(level):
     act = MetaAconC(32, level=level).eval()

@@ -23,7 +23,8 @@ class ShuffleUnit(Block):
     """Basic unit (stride 1) and downsampling unit (stride 2).
 
     At stride 1 the even channels pass and the odd ones go through
-    ``branch2``: the shuffle happens at the entrance.
+    ``branch2``: the shuffle happens at the entrance. At stride 2 all go
+    through both; ``branch1`` keeps their number, ``branch2`` gives the rest.
 
     Args:
         in_channels (int): Input channels.
@@ -43,8 +44,8 @@ class ShuffleUnit(Block):
                  with_cp: bool = False) -> None:
         super().__init__(with_cp)
         self.stride = stride
-        width = out_channels // 2
-        branch_in = in_channels if stride == 2 else width
+        hidden = out_channels // 2
+        entry = in_channels if stride == 2 else hidden
         cfg = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
 
         def depthwise(channels: int) -> ConvModule:
@@ -61,11 +62,13 @@ class ShuffleUnit(Block):
         if stride == 2:
             self.branch1 = Sequential(
                 depthwise(in_channels),
-                ConvModule(in_channels, width, 1, act_cfg=act_cfg, **cfg))
+                ConvModule(
+                    in_channels, in_channels, 1, act_cfg=act_cfg, **cfg))
         self.branch2 = Sequential(
-            ConvModule(branch_in, width, 1, act_cfg=act_cfg, **cfg),
-            depthwise(width),
-            ConvModule(width, width, 1, act_cfg=act_cfg, **cfg))
+            ConvModule(entry, hidden, 1, act_cfg=act_cfg, **cfg),
+            depthwise(hidden),
+            ConvModule(
+                hidden, out_channels - entry, 1, act_cfg=act_cfg, **cfg))
 
     def run(self, x: Tensor) -> Tensor:
         if self.stride == 2:

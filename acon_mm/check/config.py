@@ -4,9 +4,11 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.hub import get_config
 
+from acon_mm.act_cfg import take_act_cfg
 from acon_mm.activations import AconBase
 from acon_mm.check.subject import StockModel, shrink
-from acon_mm.registry import MODELS, SCOPE, is_stocks_own
+from acon_mm.lookup import SCOPE, find_stock
+from acon_mm.registry import MODELS
 
 RECTIFIER = dict(type='ReLU')  # what the layers have that take an act_cfg
 
@@ -53,8 +55,7 @@ def without_override(cfg):
     stock = {key: without_override(value) for key, value in cfg.items()}
     if own is not None or not str(cfg.get('type')).startswith(f'{SCOPE}.'):
         return stock
-    build = MODELS.find_stock(name)
+    scope, key = MODELS.split_scope_key(name)
     stock.pop('placement', None)
-    if 'act_cfg' in cfg and not is_stocks_own(build, cfg['act_cfg']):
-        del stock['act_cfg']
+    take_act_cfg(find_stock(key, scope, None), name, stock)
     return stock | dict(type=name)

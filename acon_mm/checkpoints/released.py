@@ -79,7 +79,7 @@ def _resnet(tensors: Mapping[str, Tensor]) -> Released:
 
 def _shufflenet(tensors: Mapping[str, Tensor]) -> Released:
     factor = _size_of('ShuffleNetV2', tensors,
-                      'features.0.branch_main.5.weight', {
+                      'features.0.branch_main.0.weight', {
                           widths[0] // 2: factor
                           for factor, widths in shufflenet_v2.CHANNELS.items()
                       })

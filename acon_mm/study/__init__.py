@@ -1,0 +1,2 @@
+"""Which activation is better for the same budget: trainings and their table.
+"""

@@ -1,0 +1,82 @@
+"""The activations that are compared, as a user writes them."""
+import ast
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+
+from acon_mm import backbones  # noqa: F401  registers them
+from acon_mm.registry import MODELS, SCOPE
+from acon_mm.starts import Start
+
+
+class Arm(NamedTuple):
+    """An activation with its start.
+
+    Attributes:
+        name (str): As it was written, e.g. 'AconC:init=leaky'.
+        act_cfg (dict): What a config needs.
+    """
+    name: str
+    act_cfg: dict[str, Any]
+
+    @property
+    def folder(self) -> str:
+        """The name as part of a path."""
+        return ''.join(c if c.isalnum() or c in '.=-' else '_'
+                       for c in self.name)
+
+
+def parse_arm(text: str) -> Arm:
+    """``TYPE`` or ``TYPE:key=value,key=value``; p1, p2, beta are a start.
+
+    Raises:
+        ValueError: ``text`` is no such thing.
+    """
+    kind, _, rest = text.partition(':')
+    act_cfg: dict[str, Any] = dict(type=kind.strip())
+    start: dict[str, Any] = {}
+    for word in filter(None, rest.split(',')):
+        key, sign, value = (part.strip() for part in word.partition('='))
+        if not sign or not key.isidentifier() or not act_cfg['type']:
+            raise ValueError(
+                f'{text!r} is no activation: write TYPE or '
+                "TYPE:key=value,key=value, such as 'AconC:init=leaky' or "
+                "'AconC:p1=1,p2=0.25,beta=1'.")
+        (start if key in Start._fields else act_cfg)[key] = _literal(value)
+    if start:
+        act_cfg['start'] = start
+    return Arm(text, act_cfg)
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+
+
+def put(arm: Arm, config: Config, placement: str) -> None:
+    """Give the backbone of a config the activation of an arm, in place.
+
+    A stock backbone becomes the override's; what is called ``acon_mm.*``
+    already keeps its type. The same is done for every arm, ReLU too.
+
+    Args:
+        arm (Arm): The activation.
+        config (Config): With ``model.backbone``.
+        placement (str): Where it goes in a stock backbone.
+
+    Raises:
+        ValueError: The config has no ``model.backbone``.
+    """
+    backbone = config.get('model', {}).get('backbone')
+    if not backbone:
+        raise ValueError(f'{config.filename} has no model.backbone: give the '
+                         'config of a model that has one.')
+    scope, _, name = backbone['type'].rpartition('.')
+    if name not in MODELS.module_dict:
+        backbone['placement'] = placement
+    if scope != SCOPE and not scope.startswith(f'{SCOPE}.'):
+        backbone['type'] = f'{SCOPE}.{backbone["type"]}'
+    backbone['act_cfg'] = dict(arm.act_cfg)
+

@@ -1,0 +1,144 @@
+"""A study as a page to read, made of its table alone."""
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import stdev
+
+from acon_mm.study.statistics import Difference, by_seed, paired
+from acon_mm.study.table import Rows, numbers
+
+HEAD = """# Which activation is better for the same budget?
+
+<!-- made by `python tools/compare_activations.py`: edits are lost -->
+
+Every activation was trained with the same config, budget and seeds. The
+metrics are per cent, the standard deviation is that over seeds. A difference
+is the mean over seeds of an activation's metric less the baseline's with the
+same seed, with its 95% interval (Student's t); **better** and *worse* mean an
+interval that excludes 0, everything else is undecided. p1, p2 and beta are
+the mean over all channels of all layers after training. Times are those of a
+machine that did other work as well: docs/benchmarks compares speed.
+"""
+
+
+def write_page(rows: Rows, baselines: Sequence[str], missing: Sequence[str],
+               charts: Sequence[Path], path: Path) -> None:
+    """Write the page of a table.
+
+    Args:
+        rows (Rows): Of :func:`acon_mm.study.table.read_rows`.
+        baselines (Sequence[str]): Activations to compare with.
+        missing (Sequence[str]): Sentences about what was not measured.
+        charts (Sequence[Path]): Pictures beside the page.
+        path (Path): The Markdown file.
+    """
+    tasks = list(dict.fromkeys(row['task'] for row in rows))
+    lines = [HEAD, '## Found', '']
+    lines += _findings(rows, tasks, baselines)
+    lines += ['', '## Not measured yet', '']
+    lines += [f'- {sentence}' for sentence in missing or ['nothing']]
+    for task in tasks:
+        lines += ['', f'## {task}', '', *_section(rows, task, baselines)]
+    lines += ['', '## Charts', '']
+    for chart in charts:
+        lines += [f'![{chart.stem}]({chart.relative_to(path.parent)})', '']
+    path.write_text('\n'.join(lines).rstrip() + '\n')
+
+
+def activations(rows: Rows, task: str) -> list[str]:
+    """In the order of their first runs."""
+    return list(dict.fromkeys(
+        row['activation'] for row in rows if row['task'] == task))
+
+
+def difference(rows: Rows, task: str, activation: str,
+               baseline: str) -> Difference | None:
+    """Of an activation and a baseline, None without a common seed."""
+    return paired(by_seed(rows, task, activation),
+                  by_seed(rows, task, baseline))
+
+
+def _findings(rows: Rows, tasks: list[str],
+              baselines: Sequence[str]) -> Iterator[str]:
+    for task in tasks:
+        for baseline in baselines:
+            found = {'better': [], 'worse': [], 'undecided': []}
+            for name in activations(rows, task):
+                gap = difference(rows, task, name, baseline)
+                if name != baseline and gap is not None:
+                    found[gap.verdict].append(name)
+            parts = [f'{verdict}: {", ".join(names)}'
+                     for verdict, names in found.items() if names]
+            if parts:
+                yield f'- {task}, against {baseline}: {"; ".join(parts)}.'
+
+
+def _section(rows: Rows, task: str,
+             baselines: Sequence[str]) -> Iterator[str]:
+    own = [row for row in rows if row['task'] == task]
+    first = own[0]
+    names = activations(rows, task)
+    baselines = [name for name in baselines if name in names]
+    yield (f'{first["metric"]} after {first["iterations"]} iterations. '
+           f'{_where(own)}.')
+    yield ''
+    yield from _table_head([
+        'activation', 'seeds', 'mean', 'deviation',
+        *(f'less {name}' for name in baselines), 'ms an iteration',
+        'peak MB', 'p1', 'p2', 'beta'])
+    for name in names:
+        values = by_seed(rows, task, name)
+        mine = [row for row in own if row['activation'] == name]
+        yield _line([
+            name, str(len(values)), f'{_mean(values.values()):.1f}',
+            _deviation(list(values.values())),
+            *(_gap(name, base, difference(rows, task, name, base))
+              for base in baselines),
+            f'{_mean(float(r["ms_per_iteration"]) for r in mine):.0f}',
+            f'{_mean(float(r["peak_mb"]) for r in mine):.0f}',
+            *(_learned(mine, key) for key in ('p1', 'p2', 'beta'))])
+
+
+def _gap(name: str, baseline: str, gap: Difference | None) -> str:
+    if name == baseline or gap is None:
+        return ''
+    if len(gap.each) == 1:
+        return f'{gap.mean:+.1f} (one seed)'
+    text = f'{gap.mean:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}]'
+    mark = dict(better='**', worse='*', undecided='')[gap.verdict]
+    return f'{mark}{text}{mark}'
+
+
+def _learned(rows: Rows, key: str) -> str:
+    values = [numbers(row[key])[0] for row in rows if row[key]]
+    if not values or key == 'beta' and abs(_mean(values)) > 1000:
+        return ''  # a rectifier's is infinite
+    return f'{_mean(values):.2f}'
+
+
+def _where(rows: Rows) -> str:
+    places = dict.fromkeys(
+        f'{row["machine"]} (cores a run: {row["cores"]}), torch {row["torch"]}'
+        for row in rows)
+    commits = dict.fromkeys(row['commit'] for row in rows)
+    resumed = sum(row['starts'] != '1' for row in rows)
+    text = f'Measured on {"; ".join(places)}, at {", ".join(commits)}'
+    return text + (f'; {resumed} runs were interrupted and went on'
+                   if resumed else '')
+
+
+def _mean(values) -> float:
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def _deviation(values: list[float]) -> str:
+    return f'{stdev(values):.1f}' if len(values) > 1 else ''
+
+
+def _table_head(cells: list[str]) -> Iterator[str]:
+    yield _line(cells)
+    yield _line(['---'] * len(cells))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f'| {" | ".join(cells)} |'

@@ -1,0 +1,49 @@
+"""The studies that are built in: what is trained, how often."""
+from typing import NamedTuple
+
+BASELINES = ('ReLU', 'SiLU', 'PReLU')
+# what a first look needs, in the order of the runs
+CORE = ('ReLU', 'PReLU', 'AconC:init=leaky', 'SiLU', 'AconC:init=paper')
+MORE = ('AconC:init=match', 'AconC:p1=1,p2=0,beta=1',
+        'MetaAconC:init=leaky', 'MetaAconC:init=paper')
+FAMILY = (
+    'GELU', 'FReLU:init=paper', 'AconA:beta=1', 'AconB:init=leaky',
+    'AconB:init=paper',
+    'MetaAconC:init=leaky,level=layer', 'MetaAconC:init=leaky,level=pixel',
+    'AconC:p1=1,p2=0.25,beta=10')
+DENSE = (*CORE, 'AconC:init=match', 'MetaAconC:init=leaky,norm_cfg=None')
+
+
+class Part(NamedTuple):
+    """A config of ``configs/`` with its activations and seeds."""
+    config: str
+    activations: tuple[str, ...]
+    seeds: int
+
+
+STUDIES: dict[str, tuple[Part, ...]] = {
+    # a night on two cores
+    'small': (
+        Part('study/cifar10_mobilenetv1-0.25x_15e.py',
+             (*CORE, *MORE, *FAMILY), 5),
+        Part('study/cifar10_r18-w16_15e.py', (*CORE, *MORE), 5),
+        Part('shapes/retinanet_r18_fpn_400i_shapes.py', DENSE, 3),
+        Part('shapes/pspnet_r18-d8_200i_shapes.py', DENSE, 3),
+        Part('study/retinanet_r18_fpn_400i_bccd.py', DENSE, 3),
+        Part('study/pspnet_r18-d8_400i_camvid.py', DENSE, 3)),
+    # a GPU, runs of a few minutes each
+    'large': (
+        Part('study/cifar10_mobilenetv1-1.0x_60e.py',
+             (*CORE, *MORE, *FAMILY), 5),
+        Part('study/cifar10_r18_60e.py', (*CORE, *MORE, *FAMILY), 5),
+        Part('study/retinanet_r18_fpn_2000i_bccd.py', (*CORE, *MORE), 5),
+        Part('study/pspnet_r18-d8_4000i_camvid.py', (*CORE, *MORE), 5)),
+}
+# of the study as it is meant, what no part of the plans covers
+OPEN = (
+    'fine-tuning of trained models (warm starts), by --load-from',
+    'backbones pretrained with each activation and then transferred',
+    'Mask R-CNN; longer budgets and wider networks (--size large)',
+    'why: gradients of p and beta, beta fixed, weight decay, learning rates '
+    'of their own',
+)

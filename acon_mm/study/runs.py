@@ -1,0 +1,177 @@
+"""The runs of a study: a task, an activation and a seed each."""
+import hashlib
+import json
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from acon_mm.study.arms import Arm, put
+from acon_mm.study.training import RESULT
+
+# what is compared where the config's evaluator gives it, by its importance
+METRICS = ('coco/segm_mAP', 'coco/bbox_mAP', 'mIoU', 'accuracy/top1')
+PARTS = 5
+SETTINGS = 'settings.txt'
+
+
+@dataclass(frozen=True)
+class Task:
+    """A config that is trained with every activation.
+
+    Attributes:
+        name (str): The config's, for people and paths.
+        config (Config): Without an activation of ours.
+        metric (str): What the evaluator calls the value that is compared.
+        placement (str): Where a stock backbone gets the activations.
+        settings (str): Changes if anything of the config does.
+    """
+    name: str
+    config: Config = field(repr=False, compare=False)
+    metric: str
+    placement: str
+    settings: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training."""
+    task: Task
+    arm: Arm = field(compare=False)
+    seed: int
+    folder: Path
+
+    def __str__(self) -> str:
+        return f'{self.task.name}, {self.arm.name}, seed {self.seed}'
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Names it among the rows of a table."""
+        return self.task.name, self.arm.name, str(self.seed)
+
+    @property
+    def steps(self) -> int:
+        """Epochs or iterations, as the config counts."""
+        return _length(self.task.config)
+
+    def check_folder(self) -> None:
+        """Refuse a folder in which the run was begun otherwise.
+
+        Raises:
+            ValueError: Its settings are not these.
+        """
+        path = self.folder / SETTINGS
+        before = path.read_text() if path.exists() else self.task.settings
+        if before != self.task.settings:
+            raise ValueError(
+                f'{self.folder} was begun with other settings ({before}, now '
+                f'{self.task.settings}): give another folder with '
+                '--work-dir.')
+
+    def result(self) -> dict[str, Any] | None:
+        """What the training has written, None before its end."""
+        path = self.folder / RESULT
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def write_config(self, data: str) -> Path:
+        """The config that :mod:`acon_mm.study.training` trains.
+
+        Args:
+            data (str): The folder that ``data/`` in a config stands for.
+        """
+        config = deepcopy(self.task.config)
+        put(self.arm, config, self.task.placement)
+        config = Config(_move_data(config.to_dict(), data))
+        config.merge_from_dict(dict(
+            work_dir=str(self.folder.resolve()),
+            randomness=dict(seed=self.seed),
+            study=dict(metric=self.task.metric)))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / SETTINGS).write_text(self.task.settings)
+        path = self.folder / 'config.py'
+        config.dump(path)
+        return path
+
+
+def load_task(path: Path,
+              options: dict | None = None,
+              placement: str = 'all',
+              metric: str | None = None,
+              load_from: Path | None = None) -> Task:
+    """A task of a config file.
+
+    Args:
+        path (Path): The config.
+        options (dict, optional): As of ``--cfg-options``.
+        placement (str): Where a stock backbone gets the activations.
+        metric (str, optional): What is compared. None: what is known of
+            detection, segmentation and classification.
+        load_from (Path, optional): Weights to begin with.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The last validation would not be at the end of training.
+    """
+    for file in filter(None, (path, load_from)):
+        if not file.is_file():
+            raise FileNotFoundError(f'{file} is no file: give its path.')
+    config = Config.fromfile(path)
+    config.merge_from_dict(options or {})
+    if load_from:
+        config.load_from = str(load_from.resolve())
+    text = placement + json.dumps(
+        config.to_dict(), sort_keys=True, default=str)
+    length, every = _length(config), config.train_cfg.get('val_interval', 1)
+    if length % every:
+        raise ValueError(
+            f'{path} trains {length} long and validates every {every}: add '
+            f'--cfg-options train_cfg.val_interval={length}, so that the end '
+            'is compared.')
+    part = max(1, length // PARTS)
+    config.merge_from_dict(dict(default_hooks=dict(checkpoint=dict(
+        type='CheckpointHook', interval=part, max_keep_ckpts=2,
+        by_epoch='max_epochs' in config.train_cfg))))
+    return Task(
+        name=path.stem,
+        config=config,
+        metric=metric or _metric(config),
+        placement=placement,
+        settings=hashlib.sha1(text.encode()).hexdigest()[:8])
+
+
+def _length(config: Config) -> int:
+    loop = config.train_cfg
+    return loop.get('max_epochs') or loop['max_iters']
+
+
+def _metric(config: Config) -> str:
+    evaluator = config.val_evaluator
+    evaluator = evaluator[0] if isinstance(evaluator, list) else evaluator
+    kinds = evaluator.get('metric', [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if evaluator.type == 'CocoMetric':
+        return METRICS[0 if 'segm' in kinds else 1]
+    return METRICS[2] if evaluator.type == 'IoUMetric' else METRICS[3]
+
+
+def _move_data(value: Any, data: str) -> Any:
+    """Paths that begin with ``data/``, below another folder."""
+    if isinstance(value, dict):
+        return {k: _move_data(v, data) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_move_data(v, data) for v in value)
+    if isinstance(value, str) and value.startswith('data/'):
+        return str(Path(data).resolve()) + value[len('data'):]
+    return value
+
+
+def plan(tasks: Iterable[Task], arms: Iterable[Arm], seeds: int,
+         work_dir: Path) -> list[Run]:
+    """All runs, one seed of everything before the next seed."""
+    tasks, arms = list(tasks), list(arms)
+    return [
+        Run(task, arm, seed, work_dir / task.name / arm.folder / str(seed))
+        for seed in range(seeds) for task in tasks for arm in arms]

@@ -1,0 +1,10 @@
+_base_ = './_base_/cifar10_15e.py'
+
+model = dict(
+    type='PictureClassifier',
+    backbone=dict(
+        type='acon_mm.MobileNetV1',
+        widen_factor=0.25,
+        out_indices=(4, ),
+        act_cfg=dict(type='ReLU')),
+    in_channels=256)

@@ -1,0 +1,284 @@
+"""The parts of the study: activations as written, tables, statistics."""
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from acon_mm import AconA, AconB, AconC, MetaAconC
+from acon_mm.study.arms import parse_arm, put
+from acon_mm.study.learned import GRID, Betas, describe
+from acon_mm.study.page import write_page
+from acon_mm.study.pictures import PictureClassifier, Pictures, TopOne
+from acon_mm.study.plans import STUDIES
+from acon_mm.study.runs import load_task, plan
+from acon_mm.study.statistics import paired
+from acon_mm.study.table import add_run, check_rows, curve, read_rows
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+CONFIG = """
+model = dict(backbone=dict(type='{backbone}'))
+train_cfg = dict(max_iters=10, val_interval={every})
+val_evaluator = dict(type='CocoMetric', metric='bbox')
+data_root = 'data/sets/'
+"""
+
+
+@pytest.fixture
+def task(tmp_path):
+
+    def write(backbone='ResNet', every=5, **kwargs):
+        path = tmp_path / 'small.py'
+        path.write_text(CONFIG.format(backbone=backbone, every=every))
+        return load_task(path, **kwargs)
+
+    return write
+
+
+@pytest.mark.parametrize('text, act_cfg', [
+    ('ReLU', dict(type='ReLU')),
+    ('AconC:init=leaky', dict(type='AconC', init='leaky')),
+    ('AconC:p1=1,p2=.25,beta=3',
+     dict(type='AconC', start=dict(p1=1, p2=.25, beta=3))),
+    ('MetaAconC:init=leaky,norm_cfg=None,beta_scale=4.',
+     dict(type='MetaAconC', init='leaky', norm_cfg=None, beta_scale=4.))])
+def test_activations_are_read_as_written(text, act_cfg):
+    arm = parse_arm(text)
+    assert arm.name == text and arm.act_cfg == act_cfg
+    assert '/' not in arm.folder and ':' not in arm.folder
+
+
+@pytest.mark.parametrize('text', [':init=leaky', 'AconC:leaky', 'AconC:=1'])
+def test_what_is_no_activation_is_named(text):
+    with pytest.raises(ValueError, match=f'{text}.* is no activation: write'):
+        parse_arm(text)
+
+
+@pytest.mark.parametrize('given, expected', [
+    ('ResNet', 'acon_mm.ResNet'), ('mmdet.ResNet', 'acon_mm.mmdet.ResNet'),
+    ('acon_mm.ResNet', 'acon_mm.ResNet')])
+def test_a_stock_backbone_becomes_the_overrides(given, expected):
+    config = Config(dict(model=dict(backbone=dict(type=given))))
+    put(parse_arm('ReLU'), config, 'all')
+    assert config.model.backbone == dict(
+        type=expected, act_cfg=dict(type='ReLU'), placement='all')
+
+
+def test_a_backbone_of_ours_has_no_placement():
+    config = Config(dict(model=dict(backbone=dict(type='acon_mm.TFNet'))))
+    put(parse_arm('ReLU'), config, 'all')
+    assert config.model.backbone == dict(
+        type='acon_mm.TFNet', act_cfg=dict(type='ReLU'))
+
+
+def test_a_config_without_a_backbone_is_refused():
+    with pytest.raises(ValueError, match='has no model.backbone'):
+        put(parse_arm('ReLU'), Config(dict(model=dict(type='X'))), 'all')
+
+
+def test_a_run_has_its_seed_its_data_and_its_folder(task, tmp_path):
+    runs = plan([task()], map(parse_arm, ('ReLU', 'AconC:init=leaky')), 2,
+                tmp_path / 'work')
+    assert [(r.arm.name, r.seed) for r in runs] == [
+        ('ReLU', 0), ('AconC:init=leaky', 0), ('ReLU', 1),
+        ('AconC:init=leaky', 1)]
+    assert len({run.folder for run in runs}) == 4
+    config = Config.fromfile(runs[3].write_config(str(tmp_path / 'mine')))
+    assert config.randomness.seed == 1
+    assert config.model.backbone.act_cfg == runs[3].arm.act_cfg
+    assert config.work_dir == str(runs[3].folder)
+    assert config.data_root == f'{tmp_path}/mine/sets/'
+    assert config.study.metric == 'coco/bbox_mAP'
+    assert config.default_hooks.checkpoint.interval == 2
+
+
+def test_the_end_must_be_validated(task):
+    with pytest.raises(ValueError, match='10 long and validates every 4'):
+        task(every=4)
+    assert task(every=4, options={'train_cfg.val_interval': 10})
+
+
+def test_settings_change_with_the_config_and_the_placement(task):
+    settings = {task().settings, task(every=10).settings,
+                task(placement='paper').settings}
+    assert len(settings) == 3
+    assert task().settings == task().settings
+
+
+def result(value, **changes):
+    return dict(dict(
+        value=value, curve=[(5, value / 2), (10, value)], iterations=10,
+        seconds=3., ms_per_iteration=300., peak_mb=99., parameters=7,
+        starts=1, machine='M', cores=1, torch='2', commit='abc'), **changes)
+
+
+def fill(path, task, values):
+    """A table of ``{activation: metric by seed}``."""
+    for name, metrics in values.items():
+        for run, value in zip(plan([task], [parse_arm(name)], len(metrics),
+                                   path.parent), metrics, strict=True):
+            add_run(path, run, result(value))
+
+
+def test_a_table_keeps_what_the_runs_gave(task, tmp_path):
+    path = tmp_path / 'table.csv'
+    fill(path, task(), {'ReLU': [.3, .31], 'AconC:init=leaky': [.4]})
+    rows = read_rows(path)
+    assert [(r['activation'], r['seed'], float(r['value'])) for r in rows] == [
+        ('ReLU', '0', .3), ('ReLU', '1', .31), ('AconC:init=leaky', '0', .4)]
+    assert curve(rows[2]) == [(5, .2), (10, .4)]
+    check_rows(rows, [task()], path)
+    with pytest.raises(ValueError, match='table.csv has runs of small with o'):
+        check_rows(rows, [task(every=10)], path)
+
+
+def test_a_folder_of_other_settings_is_refused(task, tmp_path):
+    run, = plan([task()], [parse_arm('ReLU')], 1, tmp_path)
+    run.write_config('data')
+    run.check_folder()
+    other, = plan([task(every=10)], [parse_arm('ReLU')], 1, tmp_path)
+    with pytest.raises(ValueError, match='begun with other settings'):
+        other.check_folder()
+
+
+def test_the_interval_is_students():
+    # differences 1, 2, 3: t(.975, 2) = 4.3027, standard error 1 / sqrt(3)
+    gap = paired({'0': 11., '1': 22., '2': 33., '3': 9.},
+                 {'0': 10., '1': 20., '2': 30., '4': 1.})
+    assert gap.each == [1., 2., 3.] and gap.mean == 2.
+    assert gap.low == pytest.approx(2 - 4.30265 / 3**.5, abs=1e-4)
+    assert gap.high == pytest.approx(2 + 4.30265 / 3**.5, abs=1e-4)
+    assert gap.verdict == 'undecided'
+    assert paired({'0': 1.}, {'1': 1.}) is None
+    assert paired({'0': 1.}, {'0': 5.}).verdict == 'undecided'
+
+
+def test_the_page_says_what_won_and_what_lost(task, tmp_path):
+    path = tmp_path / 'table.csv'
+    fill(path, task(), {
+        'ReLU': [.30, .31, .32], 'PReLU': [.35, .36, .371],
+        'SiLU': [.20, .21, .221], 'GELU': [.30, .33, .31], 'FReLU': [.5]})
+    page = tmp_path / 'table.md'
+    write_page(read_rows(path), ['ReLU'], ['all the rest'], [], page)
+    text = page.read_text()
+    assert ('- small, against ReLU: better: PReLU; worse: SiLU; undecided: '
+            'GELU, FReLU.') in text
+    assert '- all the rest' in text
+    # 5, 5, 5.1: 5.0333 -+ 4.3027 * .0577 / sqrt(3)
+    assert '| PReLU | 3 | 36.0 | 1.1 | **+5.0 [+4.9, +5.2]** |' in text
+    assert '+20.0 (one seed)' in text
+    assert 'Measured on M (cores a run: 1), torch 2, at abc.' in text
+
+
+def test_what_was_learned_is_over_all_channels():
+    net = nn.Sequential(
+        AconC(1, start=dict(p1=1, p2=.5, beta=2)),
+        AconC(3, start=dict(p1=1, p2=.1, beta=2)), nn.ReLU())
+    found = describe(net, {})
+    assert found['p2'][0] == pytest.approx(.2)
+    assert found['beta'] == [2., 0.]
+    middle = np.reshape(found['function'], (3, -1))[1]
+    x = GRID.double().numpy()
+    np.testing.assert_allclose(
+        middle, .9 * x / (1 + np.exp(-1.8 * x)) + .1 * x, atol=1e-3)
+    assert describe(nn.ReLU(), {}) == {}
+    assert describe(AconB(2, start=dict(p2=.3)), {})['p2'] == [.3, 0.]
+    assert describe(AconA(2), {})['p2'] == [0., 0.]
+
+
+def test_prelu_is_a_rectifier_with_its_slope():
+    act = nn.PReLU(2)
+    nn.init.constant_(act.weight, .3)
+    low = np.reshape(describe(act, {})['function'], (3, -1))[0]
+    x = GRID.numpy()
+    np.testing.assert_allclose(low, np.where(x > 0, x, .3 * x), atol=1e-3)
+
+
+@pytest.mark.parametrize('level', ['channel', 'layer', 'pixel'])
+def test_meta_acons_beta_is_the_mean_over_images(level):
+    net = nn.Sequential(MetaAconC(4, level=level, init='leaky')).eval()
+    x = torch.randn(6, 4, 5, 5)
+    betas = Betas(net)
+    net(x[:3]), net(x[3:])
+    found = betas.close()['0']
+    expected = net[0].compute_beta(x)
+    mean = expected.mean(0) if level == 'channel' else expected.mean()
+    torch.testing.assert_close(found, mean.detach().expand(4))
+    assert not net[0]._forward_pre_hooks
+    assert describe(net, {'0': found})['p2'] == [.25, 0.]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of five 8 x 8 pictures each, of one grey each."""
+    for split in ('train', 'test'):
+        for label, name in enumerate(('bright', 'dark')):
+            path = tmp_path / split / name
+            path.mkdir(parents=True)
+            for i in range(5):
+                grey = np.full((8, 8, 3), 200 - 150 * label + i, np.uint8)
+                cv2.imwrite(str(path / f'{i}.png'), grey)
+    return tmp_path
+
+
+def test_pictures_of_folders_and_of_an_archive_are_the_same(
+        folder, tmp_path_factory):
+    found = Pictures(str(folder), 'test', per_class=3)
+    assert found.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert found[4]['inputs'].unique().tolist() == [51]
+    assert found[4]['inputs'].shape == (3, 8, 8)
+    files = [p.read_bytes() for p in sorted(folder.glob('test/*/*.png'))]
+    archive = tmp_path_factory.mktemp('archive')
+    np.savez(
+        archive / 'set.npz',
+        test_jpeg=np.frombuffer(b''.join(files), np.uint8),
+        test_start=np.cumsum([0, *map(len, files)]),
+        test_label=np.repeat([0, 1], 5))
+    again = Pictures(str(archive), 'test', per_class=3)
+    assert all(torch.equal(found[i]['inputs'], again[i]['inputs'])
+               for i in range(6))
+
+
+def test_a_folder_without_pictures_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='give a folder with train/'):
+        Pictures(str(tmp_path), 'train')
+
+
+def test_an_augmented_picture_is_shifted_over_black(folder):
+    np.random.seed(0)
+    pictures = Pictures(str(folder), 'train', augment=True)
+    values = {tuple(pictures[0]['inputs'].unique().tolist())
+              for _ in range(20)}
+    assert values == {(0, 200), (200, )} or values == {(0, 200)}
+
+
+def test_a_classifier_gives_losses_and_predictions():
+    net = PictureClassifier(
+        dict(type='acon_mm.MobileNetV1', widen_factor=.25,
+             out_indices=(4, ), act_cfg=dict(type='AconC', init='leaky')),
+        in_channels=256, num_classes=3)
+    batch = dict(inputs=torch.randint(0, 256, (4, 3, 32, 32)).byte(),
+                 labels=torch.tensor([0, 1, 2, 0]))
+    assert net(**batch, mode='loss')['loss'].isfinite()
+    assert len(net.eval()(**batch, mode='predict')) == 4
+    assert net(**batch).shape == (4, 3)
+
+
+def test_top_one_is_the_share_of_right_pictures():
+    metric = TopOne()
+    logits = torch.tensor([[0., 2., 1.], [3., 0., 0.], [0., 0., 1.]])
+    metric.process({}, list(zip(logits, torch.tensor([1, 2, 2]))))
+    metric.process({}, [(logits[0], torch.tensor(0))])
+    assert metric.evaluate(4) == {'accuracy/top1': 50.}
+
+
+@pytest.mark.parametrize('size', STUDIES)
+def test_the_built_in_studies_name_configs_and_activations_that_exist(size):
+    for part in STUDIES[size]:
+        task = load_task(CONFIGS / part.config)
+        names = [parse_arm(name).folder for name in part.activations]
+        assert len(set(names)) == len(names) and 'ReLU' in names
+        assert task.metric in ('accuracy/top1', 'coco/bbox_mAP', 'mIoU')
