@@ -12,6 +12,7 @@ from mmengine.model import BaseModule, constant_init
 
 from acon_mm.activations import Start
 from acon_mm.check import weights
+from acon_mm.check.compare import Deviation
 from acon_mm.check.limit import acon_modules
 from acon_mm.check.subject import StockModel
 from acon_mm.override import swap_activations
@@ -154,8 +155,8 @@ def test_without_an_initialization_the_first_error_stays():
 def test_a_result_is_shared_by_the_same_activations_alone(monkeypatch):
     monkeypatch.setattr(checks, '_compared', {})
     checked = []
-    monkeypatch.setattr(checks, 'check_backbone',
-                        lambda *_: checked.append(None) or '0.1')
+    monkeypatch.setattr(checks, 'check_outputs',
+                        lambda *_: checked.append(Deviation(.1, 0.)))
 
     def check(width=4, **act_cfg):
         stock, model = nn.Module(), nn.Module()
@@ -163,7 +164,7 @@ def test_a_result_is_shared_by_the_same_activations_alone(monkeypatch):
             part.backbone = nn.Sequential(
                 nn.Conv2d(3, width, 1), nn.ReLU())
         swap_activations(model, act_cfg)
-        checks._check_backbone(
+        checks._check_outputs(
             StockModel('mmdet', ['x.py'], dict(backbone=dict(type='X'))),
             stock, model)
         return len(checked)

@@ -1,6 +1,6 @@
 """Stock models, as they are and with the override."""
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from mmengine.config import ConfigDict
@@ -11,10 +11,6 @@ from torch import Tensor, nn
 from acon_mm.check.limit import acon_modules
 from acon_mm.check.weights import fill, open_branches
 
-# functions of torch.nn.init that draw numbers
-INITIALIZERS = [
-    name for name in vars(nn.init) if name.endswith('_')
-    and name.startswith(('kaiming', 'xavier', 'trunc', 'normal', 'uniform'))]
 # no initializer gives a parameter of this size
 UNLIKELY = 1e4
 
@@ -23,7 +19,7 @@ def build_stock(package: str, model_cfg: dict) -> nn.Module:
     """The model of a stock config, with PyTorch's own random weights."""
     init_default_scope(package)
     torch.manual_seed(0)
-    with _patched_init(kaiming_uniform_=_quick_kaiming_uniform):
+    with _quick_init():
         model = MODELS.build(ConfigDict(model_cfg))
     for parameter in model.parameters():
         # memory that only a checkpoint fills (CLIP's text encoder)
@@ -50,7 +46,7 @@ def build_with_acon(package: str, model_cfg: dict,
             shape, or a tensor that is no activation's is new.
     """
     init_default_scope(package)
-    with _patched_init(**{name: _nothing for name in INITIALIZERS}):
+    with _quick_init():  # the override runs the model to see what it does
         model = MODELS.build(ConfigDict(model_cfg))
     ours = {id(t) for act in acon_modules(model).values()
             for t in act.state_dict(keep_vars=True).values()}
@@ -65,7 +61,7 @@ def build_with_acon(package: str, model_cfg: dict,
     # of another shape, say, if an activation took the name of a layer
     model.load_state_dict(old, strict=False)
     for act in acon_modules(model).values():
-        act.init_weights()  # their nets drew nothing above
+        act.init_weights()  # their nets began in the pool
     return model
 
 
@@ -88,17 +84,11 @@ def _quick_kaiming_uniform(tensor: Tensor, *args, **kwargs) -> Tensor:
     return fill(tensor, fan_in**-0.5)
 
 
-def _nothing(tensor: Tensor, *args, **kwargs) -> Tensor:
-    return tensor
-
-
 @contextlib.contextmanager
-def _patched_init(**functions: Callable) -> Iterator[None]:
-    saved = {name: getattr(nn.init, name) for name in functions}
+def _quick_init() -> Iterator[None]:
+    saved = nn.init.kaiming_uniform_
+    nn.init.kaiming_uniform_ = _quick_kaiming_uniform
     try:
-        for name, function in functions.items():
-            setattr(nn.init, name, function)
         yield
     finally:
-        for name, function in saved.items():
-            setattr(nn.init, name, function)
+        nn.init.kaiming_uniform_ = saved

@@ -3,7 +3,6 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 
-import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,6 +18,8 @@ EXACT = {
     kinds.HARDSWISH_BETA: F.hardswish,
     kinds.MISH_BETA: F.mish,
 }
+# what a user or an override may have chosen
+OF_THE_START = ('init', 'start', 'given_start', 'given_scale', 'beta_scale')
 MET = (1., kinds.QUICK_GELU_BETA)  # the beta of what ACON is itself
 
 
@@ -44,28 +45,31 @@ def at_the_limit(model: nn.Module) -> Iterator[None]:
     Hardswish and Mish by their own formulas, after ACON's checks.
     """
     olds = {path: entry.old for path, entry in replaced(model)}
-    starts = []
+    before = []
     for path, act in acon_modules(model).items():
-        starts.append((act, act.init, act.start))
+        before.append((act, {name: value for name, value in vars(act).items()
+                             if name in OF_THE_START}))
         old = next((old for seat, old in olds.items()
                     if f'{path}.'.startswith(f'{seat}.')), '')
-        beta = torch.as_tensor(act.start.beta)
+        beta = act.start.beta
         exact = F.relu6 if '6' in old or 'ardtanh' in old else (
-            EXACT.get(act.start.beta) if beta.dim() == 0 else None)
+            None if isinstance(beta, Tensor) else EXACT.get(beta))
         if exact:
             act.forward = _stand_in(act, exact)
-        elif beta.dim() or act.start.beta not in MET:
-            act.init = 'match'
-            act.start_like(act.start._replace(
-                beta=beta.sign() * SHARP_BETA if beta.dim() else
-                math.copysign(SHARP_BETA, beta)))
+            continue
+        vars(act).update(init='match', given_start={}, given_scale=None)
+        if isinstance(beta, Tensor):
+            beta = beta.sign() * SHARP_BETA
+        elif beta not in MET:
+            beta = math.copysign(SHARP_BETA, beta)
+        act.start_like(act.start._replace(beta=beta))
     try:
         yield
     finally:
-        for act, init, start in starts:
+        for act, values in before:
             vars(act).pop('forward', None)
-            act.init = init
-            act.start_like(start)
+            vars(act).update(values)
+            act.start_like(act.start)
 
 
 def _stand_in(act: AconBase, exact: Callable) -> Callable:
