@@ -18,7 +18,6 @@ from torch import nn
 
 from acon_mm.act_cfg import META_ACON, default_act_cfg, take_act_cfg
 from acon_mm.lookup import SCOPE, default_scope, find_stock
-from acon_mm.own_stream import own_stream
 
 
 class OverrideRegistry(Registry):
@@ -118,9 +117,8 @@ def override_builder(stock: Callable, name: str) -> Callable:
                 f"type='{SCOPE}.{name}' is an activation, with none inside "
                 f"to replace: write type='{name}'.")
         try:
-            with own_stream():  # all draw in turn, so that no two start alike
-                module.swap_report = swap_activations(
-                    module, act_cfg, placement, name=name)
+            module.swap_report = swap_activations(
+                module, act_cfg, placement, name=name)
         except NothingToSwap as error:
             _explain(error, stock, name, act_cfg)
         return module

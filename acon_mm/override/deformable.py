@@ -11,23 +11,18 @@ from collections.abc import Iterator
 import torch.nn.functional as F
 from torch import Tensor
 
-# functions by the modules that hold them under their names
-PLACES = {
-    'mmcv.ops.deform_conv': ('deform_conv2d', ),
-    'mmcv.ops.modulated_deform_conv': ('modulated_deform_conv2d', ),
-    'mmcv.ops.saconv': ('deform_conv2d', ),
-}
-
 
 @contextlib.contextmanager
 def without_deformable_kernels() -> Iterator[None]:
     """Compute MMCV's deformable convolutions without their offsets."""
     saved = []
-    for name, functions in PLACES.items():
-        module = sys.modules.get(name)
-        for function in functions if module is not None else ():
-            saved.append((module, function, getattr(module, function)))
-            setattr(module, function, _STAND_INS[function])
+    for function, (home, stand_in) in _KERNELS.items():
+        kernel = getattr(sys.modules.get(home), function, None)
+        for module in list(sys.modules.values()) if kernel else ():
+            # heads import it under its name (TOOD)
+            if getattr(module, '__dict__', {}).get(function) is kernel:
+                saved.append((module, function, kernel))
+                setattr(module, function, stand_in)
     try:
         yield
     finally:
@@ -49,5 +44,8 @@ def _modulated_deform_conv2d(input: Tensor, offset: Tensor, mask: Tensor,
                     ) + 0 * (offset.mean() + mask.mean())
 
 
-_STAND_INS = dict(deform_conv2d=_deform_conv2d,
-                  modulated_deform_conv2d=_modulated_deform_conv2d)
+_KERNELS = {
+    'deform_conv2d': ('mmcv.ops.deform_conv', _deform_conv2d),
+    'modulated_deform_conv2d': (
+        'mmcv.ops.modulated_deform_conv', _modulated_deform_conv2d),
+}

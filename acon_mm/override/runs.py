@@ -29,6 +29,8 @@ class Run:
         observer (Observer): What was seen.
         outputs (list[Tensor]): Those of the first run.
         trains (bool): Whether the second run worked too.
+        repeats (bool): Whether another run gives the same outputs; taken
+            for granted until it was ``asked``.
     """
     path: str
     module: nn.Module
@@ -36,6 +38,8 @@ class Run:
     observer: Observer
     outputs: list[Tensor] = field(default_factory=list)
     trains: bool = False
+    repeats: bool = True
+    asked: bool = False
 
     def calls(self) -> Iterator[Calls]:
         """What ran; of functions, what runs without a loss around it."""
@@ -148,7 +152,8 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     """Give the modes, the buffers and the generators back as they were."""
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
-    devices = {p.device for p in model.parameters() if p.is_cuda}
+    devices = (range(torch.cuda.device_count())
+               if torch.cuda.is_initialized() else [])
     try:
         with torch.random.fork_rng(devices):
             yield

@@ -18,9 +18,11 @@ from acon_mm.override.runs import runnable
 from acon_mm.override.seated import stock_class
 from acon_mm.override.seats import Seat
 from acon_mm.override.verify import sound
+from acon_mm.own_stream import own_stream
 from acon_mm.width import Features
 
 
+@own_stream()  # all draw in turn from it, so that no two start alike
 def swap_activations(model: nn.Module,
                      act_cfg: dict | None = None,
                      placement: str | Sequence[str] = 'paper',

@@ -57,13 +57,27 @@ def _problem(model: nn.Module, run: Run, seats: Sequence[Seat],
                     run.module, run.feed.first(), training=False))
         except Exception as error:
             return _sentence('fails', error)
-        if not _equal(outputs, run.outputs):
-            return ('inplace, and its input is read again'
-                    if any(seat.inplace for seat in suspects)
-                    else 'the outputs are others')
-        if not all(count[id(seat)] for seat in seats if seat.ran_first):
+        if run.repeats and not _equal(outputs, run.outputs):
+            problem = ('inplace, and its input is read again'
+                       if any(seat.inplace for seat in suspects)
+                       else 'the outputs are others')
+        elif not all(count[id(seat)] for seat in seats if seat.ran_first):
             return 'its replacement does not run'
-    return _gradient_problem(model, run, seats)
+        else:
+            problem = None
+    if problem and not _repeats(model, run):
+        return _problem(model, run, seats, suspects)
+    return problem or _gradient_problem(model, run, seats)
+
+
+def _repeats(model: nn.Module, run: Run) -> bool:
+    """Whether the stock model computes the same again; asked once."""
+    if not run.asked:
+        with undisturbed(model), torch.no_grad():
+            again = tensors(call(
+                run.module, run.feed.first(), training=False))
+        run.asked, run.repeats = True, _equal(again, run.outputs)
+    return run.repeats
 
 
 def _gradient_problem(model: nn.Module, run: Run,
