@@ -3,9 +3,10 @@
 ``swap`` finds the activations of a built model, chooses among them by
 ``placement``, puts new ones on their seats and says in a ``report`` what it
 did. Nothing is concluded that can be seen: ``runs`` runs the model on
-``inputs`` (``batches`` for whole detectors and segmentors), ``observe``
-notes each activation of the ``kinds`` that there are as it runs, ``channels``
-tells where its channels are, ``source`` where in the code its call is. From
+``inputs`` (``batches`` for whole detectors and segmentors, no
+``deformable`` kernels), ``observe`` notes the ``calls`` of the ``kinds`` of
+activations that there are, ``channels`` tells where their channels are,
+``source`` where in the code a call is. From
 that ``find`` makes ``seats``. ``install`` puts activations there: ``seated``
 gives each call one of its own by ``rewriting`` the method, with the
 ``frozen_norm`` in front of it; ``per_width`` each width of one call.

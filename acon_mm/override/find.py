@@ -3,8 +3,9 @@ from dataclasses import dataclass, field
 
 import torch.nn as nn
 
+from acon_mm.override.calls import Calls
 from acon_mm.override.kinds import is_unmatched, start_of, stock_module
-from acon_mm.override.observe import Calls, activations
+from acon_mm.override.observe import activations
 from acon_mm.override.runs import Run, observe
 from acon_mm.override.seats import Seat, find_seats
 from acon_mm.width import seat_features

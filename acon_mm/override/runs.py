@@ -7,10 +7,11 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
+from acon_mm.override.calls import Calls
 from acon_mm.override.channels import features_of
 from acon_mm.override.deformable import without_deformable_kernels
 from acon_mm.override.inputs import Call, Feed, feeds
-from acon_mm.override.observe import Calls, Observer, is_activation
+from acon_mm.override.observe import Observer, is_activation
 
 # no initializer gives a parameter of this size: it is memory as it was
 UNLIKELY = 1e4
