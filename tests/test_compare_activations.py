@@ -96,6 +96,8 @@ def test_every_activation_gets_a_row_a_page_and_charts(compared):
     assert int(second['parameters']) > int(first['parameters'])
     assert first['p2'] == '' and .2 < float(second['p2'].split()[0]) < .3
     assert f'{CONFIG.stem}, ReLU, seed 0: accuracy/top1' in printed
+    log = (work_dir / CONFIG.stem / 'ReLU/0/log.txt').read_text()
+    assert 'rror' not in log
     page = (work_dir / f'{CONFIG.stem}.md').read_text()
     for kind in ('curves', 'differences', 'functions'):
         assert f'({CONFIG.stem}-{kind}.png)' in page
