@@ -31,7 +31,7 @@ def data(tmp_path_factory):
             folder = root / 'cifar10' / split / str(label)
             folder.mkdir(parents=True)
             for i in range(count):
-                picture = rng.randint(0, 99, (32, 32, 3)) + 150 * label
+                picture = rng.randint(0, 99, (32, 32, 3), np.uint8) + 150 * label
                 cv2.imwrite(str(folder / f'{i}.png'), picture)
     return root
 
@@ -97,7 +97,7 @@ def test_every_activation_gets_a_row_a_page_and_charts(compared):
     assert first['p2'] == '' and .2 < float(second['p2'].split()[0]) < .3
     assert f'{CONFIG.stem}, ReLU, seed 0: accuracy/top1' in printed
     log = (work_dir / CONFIG.stem / 'ReLU/0/log.txt').read_text()
-    assert 'rror' not in log
+    assert 'Fatal' not in log and 'Traceback' not in log
     page = (work_dir / f'{CONFIG.stem}.md').read_text()
     for kind in ('curves', 'differences', 'functions'):
         assert f'({CONFIG.stem}-{kind}.png)' in page
