@@ -1,12 +1,12 @@
 # Two commands do everything: `make demo` and `make test`. Both first make
-# the folder .venv, which takes about 15 minutes the first time.
+# the folder .venv, which takes some minutes the first time.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test gpu-check lint clean
+.PHONY: help demo test matrix gpu-check lint clean
 
-# A Python 3.11 or 3.12. A torch that it can import (a CUDA build, say) is
+# A Python from 3.10 to 3.13. A torch that it can import (a CUDA build, say) is
 # used instead of a new one.
 PYTHON ?= python3
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
@@ -26,6 +26,7 @@ help:
 	@echo 'make demo       train on drawn images and show the results'
 	@echo '                (TASK=retinanet|pspnet|mask_rcnn, DEMO=full)'
 	@echo 'make test       run the tests; make gpu-check: those of the GPU'
+	@echo 'make matrix     run them on the versions in docs/versions.md'
 	@echo 'make lint       check the style'
 	@echo 'make clean      remove what these made: .venv, the drawn images and'
 	@echo '                the demo'"'"'s results; your data and trainings stay'
@@ -39,6 +40,15 @@ test: $(PACKAGE)
 
 gpu-check: $(PACKAGE)
 	@$(IN_VENV) bash tools/gpu_check.sh
+
+# Interpreters that pyenv has are found as well. ROW=... runs one row; MATRIX
+# is where environments are kept.
+MATRIX ?= .nox
+matrix:
+	@test -x $(MATRIX)/nox/bin/nox || { $(PYTHON) -m venv $(MATRIX)/nox && \
+		$(MATRIX)/nox/bin/python -m pip install --quiet nox==2026.10.20; }
+	@PYENV_VERSION=$$(pyenv versions --bare 2>/dev/null | paste -sd:) \
+		$(MATRIX)/nox/bin/nox --envdir '$(MATRIX)' $(ROW:%=--session %)
 
 lint: $(ENVIRONMENT)
 	@$(IN_VENV) ruff check .

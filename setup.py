@@ -11,7 +11,7 @@ from setuptools.command.build_py import build_py
 
 # of no use outside the repository
 REPOSITORY_TOOLS = ('demo.py', 'gpu_check.sh', 'check_stock_configs.py',
-                    'stock_models')
+                    'stock_models', 'version_rows.py', 'version_table.py')
 
 
 class BuildWithMim(build_py):

@@ -1,12 +1,15 @@
 """ACON and meta-ACON for every OpenMMLab model."""
-from acon_mm import width  # noqa: F401  binds widths when modules register
+# `installed` refuses what is too old; `width` binds as modules register
+from acon_mm import installed, width  # noqa: F401
 from acon_mm.activations import AconA, AconB, AconC
 from acon_mm.checkpoints.safe_globals import register_safe_globals
 from acon_mm.meta_acon import MetaAconC
 from acon_mm.override import swap_activations
+from acon_mm.published import tell_downloader
 from acon_mm.version import __version__
 
 register_safe_globals()
+tell_downloader()
 
 __all__ = [
     'AconA', 'AconB', 'AconC', 'MetaAconC', 'swap_activations', '__version__'

@@ -4,14 +4,23 @@ Every member is the smooth maximum of two linear functions of its input,
 Eq. 2-5 of "Activate or Not: Learning Customized Activation" (CVPR 2021,
 https://arxiv.org/abs/2009.04759); :func:`acon_mm.functional.acon` computes it.
 """
+from collections.abc import Callable
+from typing import Optional
+
 import torch
 import torch.nn as nn
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 
-from acon_mm import functional
+from acon_mm.act_cfg import check_keys
+from acon_mm.functional import acon
+from acon_mm.functional.tracing import is_symbolic
+from acon_mm.own_stream import draws_apart, seed_of_stream
 from acon_mm.registry import MODELS
 from acon_mm.starts import INITS, NAMED, Start, check_init, check_start
+from acon_mm.warm_start import count_new_keys
+
+torch.fx.wrap('acon')  # a symbolic trace has the op, not what is inside
 
 # MMEngine's record of an initialization, and what it says of a parameter
 INIT_RECORD = '_params_init_info'
@@ -34,13 +43,13 @@ class AconBase(nn.Module):
         start (dict, optional): Your own numbers for some of p1, p2 and beta
             in place of those of ``init``.
 
-    Keys that MMCV or a base config merges in (``inplace`` and the like) are
-    accepted and ignored.
+    Keys that MMCV or a base config merges in (``inplace`` and the like, see
+    :data:`acon_mm.act_cfg.INHERITED`) are accepted and ignored.
 
     Raises:
-        ValueError: ``num_channels`` not positive, unknown ``init``, a wrong
-            ``start`` when building; another number of channels in the input
-            when running.
+        ValueError: ``num_channels`` not positive, an unknown ``init`` or
+            key, a wrong ``start`` when building; another number of channels
+            in the input when running.
     """
 
     # the starts it has, and the slopes that it cannot choose
@@ -56,16 +65,20 @@ class AconBase(nn.Module):
                  start: dict | None = None,
                  **ignored) -> None:
         super().__init__()
+        check_keys(type(self), ignored)
         check_init(init, type(self).__name__, self.inits)
         self.num_channels: int | None = None
         self.channel_dim = channel_dim
         self.init = init
         self.given_start = check_start(start, type(self).__name__)
         self.start = Start()
+        self.stream = seed_of_stream()
+        self.register_load_state_dict_post_hook(count_new_keys)
         self.check_slopes()
         if num_channels is not None:
             self.bind(num_channels)
 
+    @draws_apart
     def bind(self, num_channels: int) -> None:
         """Fix the width and create the parameters."""
         name = type(self).__name__
@@ -90,6 +103,11 @@ class AconBase(nn.Module):
     def init_weights(self) -> None:
         """Set the start; MMEngine calls it after the parent's own."""
         raise NotImplementedError
+
+    @draws_apart
+    def apply(self, fn: Callable[[nn.Module], None]) -> nn.Module:
+        """As of ``nn.Module``; an ``init_cfg`` draws for the beta net."""
+        return super().apply(fn)
 
     def __delattr__(self, name: str) -> None:
         """Begin as what was replaced, after ``init_weights`` of the model.
@@ -137,6 +155,8 @@ class AconBase(nn.Module):
     @torch.jit.unused
     def check_input(self, x: Tensor) -> None:
         """Refuse an input of another width."""
+        if is_symbolic(x):
+            return
         if self.num_channels is None:
             raise ValueError(
                 f'{type(self).__name__} does not know its width: build it '
@@ -145,6 +165,11 @@ class AconBase(nn.Module):
             raise ValueError(
                 f'{type(self).__name__} got an input of shape '
                 f'{tuple(x.shape)}: give at least two dimensions, (N, C).')
+        if self.channel_dim % x.dim() == 0:
+            raise ValueError(
+                f'{type(self).__name__} with channel_dim={self.channel_dim} '
+                f'got an input of shape {tuple(x.shape)}, whose first '
+                'dimension is that of the samples: add it with x[None].')
         if x.size(self.channel_dim) != self.num_channels:
             raise ValueError(
                 f'{type(self).__name__} of {self.num_channels} channels got '
@@ -200,12 +225,11 @@ class AconA(AconBase):
 
     def forward(self,
                 x: Tensor,
-                scale: Tensor | None = None,
-                shift: Tensor | None = None) -> Tensor:
+                scale: Optional[Tensor] = None,
+                shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
-        return functional.acon(x, 1., 0., self.beta, self.channel_dim, scale,
-                               shift)
+        return acon(x, 1., 0., self.beta, self.channel_dim, scale, shift)
 
 
 @ROOT_MODELS.register_module()
@@ -230,6 +254,7 @@ class AconB(AconBase):
         self.p = new_parameter(num_channels)
         self.beta = new_parameter(num_channels)
 
+    @draws_apart
     def init_weights(self) -> None:
         self.check_slopes()
         begin(self.p, self.first('p2'))
@@ -237,12 +262,12 @@ class AconB(AconBase):
 
     def forward(self,
                 x: Tensor,
-                scale: Tensor | None = None,
-                shift: Tensor | None = None) -> Tensor:
+                scale: Optional[Tensor] = None,
+                shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
-        return functional.acon(x, 1., self.p, self.beta, self.channel_dim,
-                               scale, shift)
+        return acon(x, 1., self.p, self.beta, self.channel_dim, scale,
+                    shift)
 
 
 @ROOT_MODELS.register_module()
@@ -270,18 +295,19 @@ class AconC(AconBase):
         self.p2 = new_parameter(num_channels)
         self.beta = new_parameter(num_channels)
 
+    @draws_apart
     def init_weights(self) -> None:
         init_slopes(self)
         begin(self.beta, self.first('beta'))
 
     def forward(self,
                 x: Tensor,
-                scale: Tensor | None = None,
-                shift: Tensor | None = None) -> Tensor:
+                scale: Optional[Tensor] = None,
+                shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
-        return functional.acon(x, self.p1, self.p2, self.beta,
-                               self.channel_dim, scale, shift)
+        return acon(x, self.p1, self.p2, self.beta, self.channel_dim, scale,
+                    shift)
 
 
 def init_slopes(act: AconBase) -> None:

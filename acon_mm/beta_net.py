@@ -1,5 +1,6 @@
 """The net that computes meta-ACON's beta from the mean of each channel."""
 from collections.abc import Sequence
+from typing import Optional
 
 import torch
 import torch.nn as nn
@@ -8,7 +9,11 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from acon_mm.functional.net import Layer, Net, are_dense
+from acon_mm.functional.torch_versions import sigmoid
+from acon_mm.functional.tracing import is_symbolic
 from acon_mm.hooks import is_watched
+
+torch.fx.wrap('sigmoid')
 
 
 class OnePixelConv2d(nn.Conv2d):
@@ -18,7 +23,7 @@ class OnePixelConv2d(nn.Conv2d):
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor,
-                      bias: Tensor | None) -> Tensor:
+                      bias: Optional[Tensor]) -> Tensor:
         out = nn.functional.linear(
             input.flatten(1), weight.flatten(1), bias)
         return _as_image(out)
@@ -41,7 +46,7 @@ def beta_net(mean: Tensor, modules: Sequence[nn.Module],
     out = _as_image(mean)
     for conv, norm in zip(modules[::2], modules[1::2]):
         out = _normalize(norm, conv(out))
-    beta = out.flatten(1).sigmoid()
+    beta = sigmoid(out.flatten(1))
     return beta if scale == 1. else scale * beta
 
 
@@ -54,12 +59,29 @@ def _normalize(norm: nn.Module, x: Tensor) -> Tensor:
     """Apply the norm to (N, C, 1, 1)."""
     if isinstance(norm, nn.LayerNorm):
         return _as_image(norm(x.flatten(1)))
-    if (isinstance(norm, _BatchNorm) and norm.training and x.size(0) == 1
+    if (isinstance(norm, _BatchNorm) and norm.training
+            and not is_symbolic(x) and x.size(0) == 1
             and norm.track_running_stats and not _synchronized(norm)):
         return nn.functional.batch_norm(
             x, norm.running_mean, norm.running_var, norm.weight, norm.bias,
             eps=norm.eps)
     return norm(x)
+
+
+def takes_one_pixel(norm: nn.Module, width: int) -> bool:
+    """Whether a norm runs on images of ``width`` channels and one pixel."""
+    weight = next(norm.parameters(), None)
+    image = torch.zeros(2, width, 1, 1) if weight is None else (
+        weight.new_zeros(2, width, 1, 1))
+    training = norm.training
+    norm.eval()  # leaves the running statistics alone
+    try:
+        with torch.no_grad():
+            return _normalize(norm, image).shape == image.shape
+    except (RuntimeError, ValueError):
+        return False
+    finally:
+        norm.train(training)
 
 
 def _synchronized(norm: nn.Module) -> bool:

@@ -1,4 +1,5 @@
 """Meta-ACON: ACON-C whose switch is computed from the input."""
+from typing import Optional
 
 import torch
 import torch.nn as nn
@@ -7,11 +8,21 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from acon_mm import functional
 from acon_mm.activations import AconBase, init_slopes, new_parameter
-from acon_mm.beta_net import OnePixelConv2d, beta_net, plain_net
-from acon_mm.functional import meta
+from acon_mm.beta_net import (
+    OnePixelConv2d,
+    beta_net,
+    plain_net,
+    takes_one_pixel,
+)
+from acon_mm.functional import acon, channel_mean, meta
+from acon_mm.functional.torch_versions import sigmoid
+from acon_mm.functional.tracing import is_symbolic
+from acon_mm.own_stream import draws_apart
 from acon_mm.registry import MODELS
+
+for _name in ('acon', 'channel_mean', 'sigmoid'):
+    torch.fx.wrap(_name)  # a symbolic trace has them, not what is inside
 
 LEVELS = ('channel', 'layer', 'pixel')
 
@@ -54,8 +65,8 @@ class MetaAconC(AconBase):
 
     Raises:
         ValueError: ``r`` or ``beta_scale`` not positive, an unknown
-            ``level``, a norm that needs more than one pixel, a beta in
-            ``start`` that is not positive or beside ``beta_scale``.
+            ``level``, a norm that does not take images of one pixel, a beta
+            in ``start`` that is not positive or beside ``beta_scale``.
 
     ``beta_scale`` is also an attribute, the factor in force.
 
@@ -114,8 +125,14 @@ class MetaAconC(AconBase):
             raise ValueError(
                 f'norm_cfg={self.norm_cfg} of MetaAconC needs more than the '
                 'one pixel that its beta net sees: use BN, GN, LN or None.')
+        if not takes_one_pixel(norm, width):
+            raise ValueError(
+                f'norm_cfg={self.norm_cfg} of MetaAconC cannot take the '
+                f'(N, {width}, 1, 1) of its beta net: use BN, GN, LN or '
+                'None.')
         return norm
 
+    @draws_apart
     def init_weights(self) -> None:
         init_slopes(self)
         if self.given_scale is None:
@@ -140,6 +157,14 @@ class MetaAconC(AconBase):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
+    def train(self, mode: bool = True) -> 'MetaAconC':
+        """Also leave the statistics of a net that is frozen as they are."""
+        super().train(mode)
+        if not any(p.requires_grad for p in self.parameters()):
+            for module in self.children():
+                module.eval()
+        return self
+
     @property
     def takes_affine(self) -> bool:
         """Whether beta can be told without a norm's output."""
@@ -153,11 +178,11 @@ class MetaAconC(AconBase):
 
     def forward(self,
                 x: Tensor,
-                scale: Tensor | None = None,
-                shift: Tensor | None = None) -> Tensor:
+                scale: Optional[Tensor] = None,
+                shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
             self.check_input(x)
-            if self.level == 'channel':
+            if self.level == 'channel' and not is_symbolic(x):
                 parameters = (self.p1, self.p2, scale, shift)
                 kernels = meta.kernels_for(x)
                 net = kernels and plain_net(x, self.channel_dim, parameters,
@@ -165,21 +190,20 @@ class MetaAconC(AconBase):
                 if net is not None:
                     return meta.acon(kernels, x, *parameters, net,
                                      self.channel_dim)
-        return functional.acon(x, self.p1, self.p2,
-                               self.compute_beta(x, scale, shift),
-                               self.channel_dim, scale, shift)
+        return acon(x, self.p1, self.p2, self.compute_beta(x, scale, shift),
+                    self.channel_dim, scale, shift)
 
     def compute_beta(self,
                      x: Tensor,
-                     scale: Tensor | None = None,
-                     shift: Tensor | None = None) -> Tensor:
+                     scale: Optional[Tensor] = None,
+                     shift: Optional[Tensor] = None) -> Tensor:
         """Switch of an input: (N, C), (N, 1) or x's shape, by ``level``."""
         if self.level == 'pixel':
-            return self.beta_scale * x.sigmoid()
+            return self.beta_scale * sigmoid(x)
         if self.level == 'layer':
             total = x.flatten(1).sum(1, keepdim=True)
-            return self.beta_scale * total.sigmoid()
-        mean = functional.channel_mean(x, self.channel_dim)
+            return self.beta_scale * sigmoid(total)
+        mean = channel_mean(x, self.channel_dim)
         if scale is not None and shift is not None:
             mean = (mean * scale + shift).to(x.dtype)
         if torch.jit.is_scripting():
@@ -187,7 +211,7 @@ class MetaAconC(AconBase):
             if hasattr(self, 'fc1'):
                 mean = mean.unsqueeze(-1).unsqueeze(-1)
                 mean = self.bn2(self.fc2(self.bn1(self.fc1(mean)))).flatten(1)
-            return self.beta_scale * mean.sigmoid()
+            return self.beta_scale * sigmoid(mean)
         else:
             return beta_net(mean, self._net(), self.beta_scale)
 

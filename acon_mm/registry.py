@@ -2,22 +2,23 @@
 
 MMEngine imports this module by itself when a config names the scope. A name
 that the scope owns (activations, backbones) is returned as it is. Any other
-``X`` is a stock OpenMMLab module: it is looked up in the default scope and
-comes back as a builder that swaps the activations of what it builds.
+``X`` is a stock OpenMMLab module: it is looked up where the registry that
+builds finds its own names, and comes back as a builder that swaps the
+activations of what it builds.
 """
-import difflib
-import inspect
+import sys
 from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
-from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.logging import print_log
 from mmengine.registry import MODELS as ROOT_MODELS
-from mmengine.registry import DefaultScope, Registry
+from mmengine.registry import Registry
+from mmengine.utils import get_object_from_string
 from torch import nn
 
-SCOPE = 'acon_mm'
+from acon_mm.act_cfg import META_ACON, default_act_cfg, take_act_cfg
+from acon_mm.lookup import SCOPE, default_scope, find_stock
+from acon_mm.own_stream import own_stream
 
 
 class OverrideRegistry(Registry):
@@ -26,44 +27,39 @@ class OverrideRegistry(Registry):
     def get(self, key: str) -> Callable:
         """Class or builder for ``acon_mm.<key>``.
 
+        A config with ``_scope_='acon_mm'`` asks for names as they are: those
+        of other packages and MMCV's layers are then the stock ones.
+
         Args:
             key (str): A name that this scope owns, or a stock module's,
                 with its scope in front (``'mmdet.FPN'``) where it is not in
-                the default scope.
+                that of the registry that builds.
 
         Returns:
             Callable: The class, or a builder that takes ``act_cfg`` and
             ``placement`` beside the stock module's own arguments.
 
         Raises:
-            KeyError: No such name or scope; the message has the nearest.
+            KeyError: No such name or scope, or several packages have it and
+                nothing says which is meant; the message has the way out.
             ImportError: The package of the scope is not installed.
         """
         self.import_from_location()
+        asked = _asked_registry()
+        by_scope = asked is not self or key.startswith(f'{SCOPE}.')
+        key = key.removeprefix(f'{SCOPE}.')
+        if asked in (self, self.parent):
+            asked = None
         if key in self.module_dict:
+            _tell_namesake(key, asked)
             return self.module_dict[key]
+        found = None if by_scope else super().get(key)
+        if found is None and '.' in key:  # as dumped configs name a class
+            found = get_object_from_string(f'{SCOPE}.{key}')
+        if found is not None:
+            return found
         scope, name = self.split_scope_key(key)
-        scope = scope or _default_scope()
-        if name in self.module_dict and scope in (None, self.scope):
-            return self.module_dict[name]
-        return override_builder(self._find_stock(scope, name), name)
-
-    def _find_stock(self, scope: str | None, name: str) -> Callable:
-        registries = [_scope_registry(scope)] if scope else [
-            child for child in self.parent.children.values()
-            if child is not self
-        ]
-        for registry in registries:
-            found = _lookup(registry, name)
-            if found is not None:
-                return found
-        searched = ', '.join(r.scope for r in registries) or 'no scope at all'
-        known = [n for r in registries + [self] for n in _names(r)]
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.)
-        hint = f'did you mean {SCOPE}.{nearest[0]}' if nearest else (
-            "name the scope as in 'acon_mm.mmdet.ResNet'")
-        raise KeyError(f"type='{SCOPE}.{name}' is not registered (searched: "
-                       f'{searched}): {hint}?')
+        return override_builder(find_stock(name, scope, asked), key)
 
 
 MODELS = OverrideRegistry(
@@ -71,6 +67,30 @@ MODELS = OverrideRegistry(
     parent=ROOT_MODELS,
     scope=SCOPE,
     locations=['acon_mm.backbones'])
+
+
+def _asked_registry() -> Registry:
+    """The registry that a builder asked for ``acon_mm.X``.
+
+    A registry hands the name of another scope to the root, and the root to
+    that scope's, without a word for whom: only the calls under way know.
+    """
+    frame = sys._getframe(1)
+    while isinstance(frame.f_back.f_locals.get('self'), Registry) and (
+            frame.f_back.f_code.co_name == 'get'):
+        frame = frame.f_back
+    return frame.f_locals['self']
+
+
+def _tell_namesake(name: str, asked: Registry | None) -> None:
+    """Say that a network of this package is not the scope's of that name."""
+    if asked is None and default_scope() in ROOT_MODELS.children:
+        asked = ROOT_MODELS.children[default_scope()]
+    if asked is not None and name in asked.module_dict:
+        print_log(
+            f"type='{SCOPE}.{name}' is the network of acon_mm; that of "
+            f"{asked.scope} is type='{SCOPE}.{asked.scope}.{name}'.",
+            logger='current')
 
 
 def override_builder(stock: Callable, name: str) -> Callable:
@@ -82,19 +102,27 @@ def override_builder(stock: Callable, name: str) -> Callable:
         name (str): Name that the report in the log uses.
 
     Returns:
-        Callable: ``build(act_cfg=None, placement='paper', **stock_args)``;
-        see :func:`acon_mm.override.swap_activations` for the two arguments.
+        Callable: ``build(placement='paper', **stock_args)``, which takes
+        ``act_cfg`` too; see :func:`acon_mm.override.swap_activations` for
+        the two, and :mod:`acon_mm.act_cfg` for an ``act_cfg`` that the stock
+        module takes itself. The report is ``swap_report`` of the module.
     """
 
-    def build(*args,
-              act_cfg: dict | None = None,
-              placement: Any = 'paper',
-              **kwargs) -> nn.Module:
-        from acon_mm.override import swap_activations
-        if act_cfg is not None and _is_stocks_own(stock, act_cfg):
-            kwargs['act_cfg'], act_cfg = act_cfg, None
+    def build(*args, placement: Any = 'paper', **kwargs) -> nn.Module:
+        from acon_mm.override import NothingToSwap, swap_activations
+        from acon_mm.override.kinds import start_of
+        act_cfg = take_act_cfg(stock, name, kwargs)
         module = stock(*args, **kwargs)
-        swap_activations(module, act_cfg, placement, name=name)
+        if start_of(module) is not None:
+            raise ValueError(
+                f"type='{SCOPE}.{name}' is an activation, with none inside "
+                f"to replace: write type='{name}'.")
+        try:
+            with own_stream():  # all draw in turn, so that no two start alike
+                module.swap_report = swap_activations(
+                    module, act_cfg, placement, name=name)
+        except NothingToSwap as error:
+            _explain(error, stock, name, act_cfg)
         return module
 
     build.__name__ = build.__qualname__ = f'{SCOPE}.{name}'
@@ -102,71 +130,20 @@ def override_builder(stock: Callable, name: str) -> Callable:
     return build
 
 
-def _is_stocks_own(stock: Callable, act_cfg: Any) -> bool:
-    """Whether ``act_cfg`` says what the stock module had, e.g. Swish.
+def _explain(error: ValueError, stock: Callable, name: str,
+             act_cfg: dict | None) -> None:
+    """Send whom the override cannot serve to the stock module.
 
-    A base config may hold the stock module's own ``act_cfg``; one override
-    of ``type`` must not turn it into the activation that replaces itself.
+    Raises:
+        ValueError: ``error``, or that the stock module takes ``act_cfg`` and
+            has None by default.
     """
-    name = act_cfg.get('type') if isinstance(act_cfg, dict) else None
-    acon = (not isinstance(name, str) or name.startswith(f'{SCOPE}.')
-            or name in MODELS.module_dict)
-    return not acon and _is_registered(name) and _takes_act_cfg(stock)
-
-
-def _is_registered(name: str) -> bool:
-    with ROOT_MODELS.switch_scope_and_registry(None) as registry:
-        return registry.get(name) is not None
-
-
-def _takes_act_cfg(stock: Callable) -> bool:
-    """Whether ``act_cfg`` is an argument, of a base class perhaps."""
-    bases = inspect.getmro(stock) if inspect.isclass(stock) else [stock]
-    for base in bases:
-        if inspect.isclass(base) and '__init__' not in vars(base):
-            continue
-        parameters = inspect.signature(base).parameters
-        if 'act_cfg' in parameters:
-            return True
-        if all(p.kind != p.VAR_KEYWORD for p in parameters.values()):
-            return False
-    return False
-
-
-def _default_scope() -> str | None:
-    scope = DefaultScope.get_current_instance()
-    name = scope.scope_name if scope is not None else None
-    return None if name in (SCOPE, ROOT_MODELS.scope) else name
-
-
-def _scope_registry(scope: str) -> Registry:
-    if scope not in ROOT_MODELS.children:
-        if scope in MODULE2PACKAGE and find_spec(scope) is None:
-            raise ImportError(
-                f"type='{SCOPE}.{scope}.*' needs {scope}, which is not "
-                f'installed: pip install {MODULE2PACKAGE[scope]}.')
-        try:
-            import_module(f'{scope}.registry')
-        except ModuleNotFoundError as error:
-            if error.name not in (scope, f'{scope}.registry'):
-                raise  # it is installed, and something that it needs is not
-    if scope not in ROOT_MODELS.children:
-        known = [*MODULE2PACKAGE, *ROOT_MODELS.children]
-        nearest = difflib.get_close_matches(scope, known, n=1, cutoff=0.)
-        raise KeyError(f"'{scope}' in type='{SCOPE}.{scope}.*' is no package "
-                       f'with a model registry: did you mean {nearest[0]}?')
-    return ROOT_MODELS.children[scope]
-
-
-def _lookup(registry: Registry | None, name: str) -> Callable | None:
-    """``name`` in a registry or its parents, without the scope's search."""
-    while registry is not None:
-        registry.import_from_location()
-        if name in registry.module_dict:
-            return registry.module_dict[name]
-        registry = registry.parent
-    return None
-
-
-def _names(registry: Registry) -> list[str]:
-    return list(registry.module_dict)
+    if default_act_cfg(stock) is None:
+        kind = (act_cfg or {}).get('type', META_ACON)
+        if kind in MODELS.module_dict:
+            kind = f'{SCOPE}.{kind}'
+        raise ValueError(
+            f'There is no activation to replace in {name}: it has none, but '
+            f"takes act_cfg itself: write type='{name}', act_cfg=dict("
+            f'type={kind!r}).') from error
+    raise error

@@ -1,23 +1,24 @@
 #!/usr/bin/env bash
-# Make or renew the virtual environment with the versions that continuous
-# integration runs: requirements/install.sh PYTHON VENV JOBS
+# Make or renew a virtual environment with pinned versions, those that
+# continuous integration runs unless another folder holds the lists:
+# requirements/install.sh PYTHON VENV JOBS [FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-venv=$2
-pinned=requirements/constraints.txt
-mmcv=$(grep '^mmcv==' "$pinned")
-export MMCV_WITH_OPS=1 MAX_JOBS=$3
+venv=$2 jobs=$3 pins=${4:-requirements}
+# Python compiles what it imports, a small part of PyTorch
+export PIP_NO_COMPILE=1
 
 say() { printf '\n== %s\n' "$*"; }
 python() { "$venv/bin/python" -W ignore "$@"; }
 install() {
     python -m pip --disable-pip-version-check install --no-build-isolation "$@"
 }
+pinned() { grep -E "^($1)==" "$pins/${2:-constraints}.txt"; }
 
 "$1" -c 'import sys
-if sys.version_info[:2] != (3, 11):
+if not (3, 10) <= sys.version_info[:2] <= (3, 13):
     sys.exit(f"Python {sys.version.split()[0]} does not fit the pinned "
-             "versions: choose 3.11, as in make PYTHON=python3.11")'
+             "versions: choose 3.10 to 3.13, as in make PYTHON=python3.11")'
 
 if ! python -m pip --version >/dev/null 2>&1; then
     say "Making $venv with $("$1" --version)"
@@ -25,8 +26,10 @@ if ! python -m pip --version >/dev/null 2>&1; then
 fi
 
 say 'Installing OpenMMLab without MMCV, and the tools'
-# shellcheck disable=SC2046  # one word for each requirement
-install --no-deps $(grep -v -e '^#' -e '^mmcv==' "$pinned")
+# those first that the others, where they come as sources, are built with
+install --no-deps -r <(pinned 'setuptools|wheel|packaging|numpy')
+install --no-deps -r <(grep -v -E -e '^#' -e '^(onedl-)?mmcv==' \
+    "$pins/constraints.txt")
 
 kept=$(python -c 'import sysconfig
 print(sysconfig.get_path("purelib"))')/kept_torch.pth
@@ -39,7 +42,7 @@ if [ -s "$kept" ]; then
     say "Keeping the PyTorch in $(cat "$kept")"
 else
     say 'Installing PyTorch'
-    install -r requirements/torch.txt
+    install -r "$pins/torch.txt"
 fi
 
 python -c 'import torch
@@ -52,21 +55,21 @@ if (torch.cuda.is_available() and CUDA_HOME is None
                      f"{torch.version.cuda}, or put CUDA_VISIBLE_DEVICES=-1 "
                      "in front of make to do without the GPU")'
 
-say 'Installing MMCV. The first time it is compiled, which takes about 12' \
-    'minutes on two cores; pip keeps the result'
-install --no-deps "$mmcv"
-
 if ! python -c 'import cv2' 2>/dev/null; then
     say 'OpenCV finds no libGL here: installing its build for servers'
     install --no-deps --force-reinstall \
-        "$(sed -n 's/^opencv-python==/opencv-python-headless==/p' "$pinned")"
+        "$(pinned opencv-python | sed 's/==/-headless==/')"
 fi
+
+say 'Installing MMCV'
+requirements/mmcv.sh "$venv/bin/python" "$(pinned '(onedl-)?mmcv')" "$jobs"
+
 # ImageNet weights (torchvision://resnet50) and MMPretrain need torchvision.
 # MMEngine imports any that it sees, so one that cannot be imported beside
 # this PyTorch (a CPU build has none) stays in a folder off the path.
 if ! python -c 'import torchvision' 2>/dev/null; then
     install --no-deps --upgrade --target "$venv/torchvision" \
-        "$(grep '^torchvision==' requirements/torchvision.txt)"
+        "$(pinned torchvision torchvision)"
     if PYTHONPATH=$venv/torchvision python -c 'import torchvision' \
         2>/dev/null; then
         (cd "$venv" && echo "$PWD/torchvision") \
@@ -75,10 +78,5 @@ if ! python -c 'import torchvision' 2>/dev/null; then
         say 'torchvision does not fit this PyTorch, so ImageNet weights' \
             'cannot be fetched by name (torchvision://resnet50)'
     fi
-fi
-if ! python -c 'import torch, mmcv._ext' 2>/dev/null; then
-    say 'That MMCV was compiled for another PyTorch: compiling it again'
-    install --no-deps --no-cache-dir --force-reinstall "$mmcv"
-    python -c 'import torch, mmcv._ext'
 fi
 say "$venv is ready"

@@ -1,7 +1,10 @@
 """Fixtures that several test files share."""
+import logging
+
 import cpu_torchvision
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, init_default_scope
 
 from acon_mm.shapes import write_dataset
@@ -24,6 +27,22 @@ def scope():
     DefaultScope._instance_dict.clear()
     DefaultScope._instance_dict.update(instances)
     assert DefaultScope.get_current_instance() is before
+
+
+@pytest.fixture
+def log():
+    """What MMEngine's logger shows, a list of lines."""
+    lines = []
+
+    class Listener(logging.Handler):
+
+        def emit(self, record):
+            lines.append(record.getMessage())
+
+    logger, listener = MMLogger.get_current_instance(), Listener('INFO')
+    logger.addHandler(listener)
+    yield lines
+    logger.removeHandler(listener)
 
 
 @pytest.fixture(scope='session')

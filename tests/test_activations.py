@@ -1,5 +1,6 @@
 """ACON-A, -B and -C against their formulas in float64."""
 import copy
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from mmcv.cnn import build_activation_layer
 from torch.nn import functional as F
 
 from acon_mm import AconA, AconB, AconC, MetaAconC
+from acon_mm.functional.torch_versions import VERSION
 
 MEMBERS = (AconA, AconB, AconC)
 ALL = (*MEMBERS, MetaAconC)
@@ -61,7 +63,10 @@ def test_gradients_of_input_and_parameters(member):
 def test_half_inputs_stay_half_and_are_computed_in_float32(member, dtype):
     act = member(4).eval()
     x = torch.randn(2, 4, 3, 3).to(dtype)
-    with torch.autocast('cpu', dtype=dtype):
+    autocast = dtype == torch.bfloat16 or VERSION >= (2, 4)
+    if member is MetaAconC and not autocast:
+        pytest.skip('PyTorch before 2.4 has no float16 autocast on the CPU')
+    with torch.autocast('cpu', dtype) if autocast else nullcontext():
         out = act(x)
     assert out.dtype == dtype
     if member is not MetaAconC:

@@ -1,5 +1,7 @@
 """Which implementation runs, and what capturing a graph sees."""
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -148,6 +150,26 @@ def test_a_source_that_changes_is_built_anew(fresh_build, tmp_path,
     with open(tmp_path / 'native_net.c', 'a') as file:
         file.write('long another(void) { return 1; }\n')
     assert native_build.build('native_meta') != before
+
+
+@pytest.mark.parametrize('kept', [0, 1000, -1000])
+def test_a_library_that_is_not_whole_is_built_anew(fresh_build, tmp_path,
+                                                   kept):
+    fresh_build('cc')
+
+    def load():  # a broken one can end the process
+        done = subprocess.run(
+            [sys.executable, '-c', 'from acon_mm.functional import native; '
+             'raise SystemExit(native.unavailable())'],
+            capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, '')
+
+    load()
+    path, = (tmp_path / 'acon_mm').iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:kept])
+    load()
+    assert path.read_bytes() == whole
 
 
 def test_tracing_sees_the_formula():

@@ -54,7 +54,9 @@ def test_every_network_has_its_configs():
 @pytest.mark.parametrize('name', CONFIGS)
 def test_configs_build_and_the_head_fits(name, scope):
     scope('mmpretrain')
-    model = MODELS.build(load(name).model).eval().to('meta')
+    cfg = load(name)
+    assert cfg.custom_imports.imports == ['acon_mm']
+    model = MODELS.build(cfg.model).eval().to('meta')
     assert isinstance(model, mmpretrain.models.ImageClassifier)
     # shapes alone, without arithmetic
     scores = model(torch.zeros(1, 3, 64, 64, device='meta'))

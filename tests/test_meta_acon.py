@@ -174,6 +174,18 @@ def test_first_gradients_do_not_depend_on_create_graph(level, dtype):
         torch.testing.assert_close(kept, plain, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize('level', ['layer', 'pixel'])
+def test_float16_on_the_cpu(level):
+    act, x = MetaAconC(32, level=level), torch.randn(2, 32, 3, 3).half()
+    values = x.double()
+    beta = (values if level == 'pixel' else values.sum(
+        (1, 2, 3), keepdim=True)).sigmoid()
+    out = act(x)
+    assert out.dtype == torch.float16
+    torch.testing.assert_close(out.double(), expected(act, values, beta),
+                               rtol=.01, atol=.01)
+
+
 @pytest.mark.parametrize('level', ['channel', 'layer', 'pixel'])
 def test_scripting(level):
     act = MetaAconC(32, level=level).eval()
@@ -185,7 +197,9 @@ def test_scripting(level):
     (dict(r=0), 'r=0'), (dict(r=-2), 'r=-2'), (dict(r=1.5), 'r=1.5'),
     (dict(level='image'), "level='image'.*channel, layer, pixel"),
     (dict(beta_scale=0), 'beta_scale=0'),
-    (dict(norm_cfg=dict(type='IN')), 'norm_cfg=.*IN')])
+    (dict(norm_cfg=dict(type='IN')), 'norm_cfg=.*IN'),
+    (dict(norm_cfg=dict(type='BN1d')), r"'BN1d'.*cannot take the \(N, 16, 1"),
+    (dict(norm_cfg=dict(type='BN3d')), 'BN3d.*use BN, GN, LN or None')])
 def test_bad_arguments_are_named_when_building(arguments, words):
     with pytest.raises(ValueError, match=words):
         MetaAconC(8, **arguments)

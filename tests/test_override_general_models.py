@@ -192,7 +192,8 @@ def test_norms_inside_activations_follow_norm_eval():
 def test_a_second_override_finds_nothing_more_in_any_model():
     model = hrnet()
     report = swap_activations(model, ACON_C, 'all')
-    assert {entry.reason for entry in report.left} == {'already there'}
+    assert {entry.reason for entry in report.left} == {
+        'already there', 'never called'}  # the ReLU whose calls have seats
     assert {entry.path for entry in report.left} >= {'stage4.0.relu'}
     assert not any('.acts.' in entry.path for entry in report.left)
     assert str(report).startswith('HRNet: nothing swapped; left ')
@@ -200,10 +201,38 @@ def test_a_second_override_finds_nothing_more_in_any_model():
     assert swap_activations(block, ACON_C, 'all').model == 'Bottleneck'
 
 
-def test_widths_in_the_source_need_no_forward_pass():
+def test_where_the_whole_does_not_run_its_parts_do():
     model = MODELS.build(dict(type='mmdet.ResNet', depth=18))
     model.forward = None
-    assert len(swap_activations(model, ACON_C, 'all').swapped) == 17
+    report = swap_activations(model, ACON_C, 'all')
+    assert len(report.swapped) == 16
+    assert [(e.path, e.reason) for e in report.left] == [
+        ('relu', 'its width is not to be seen')]
+
+
+def test_frozen_activations_keep_their_statistics():
+    model = build('mmdet.ResNet', dict(type='MetaAconC'), depth=18,
+                  frozen_stages=4, norm_eval=False, placement='all')
+    model.train()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    model(torch.randn(2, 3, 64, 64))
+    assert not any(p.requires_grad for p in model.parameters())
+    changed = {k for k, v in model.state_dict().items()
+               if not torch.equal(v, before[k])}
+    stock = MODELS.build(dict(type='mmdet.ResNet', depth=18, frozen_stages=4,
+                              norm_eval=False))
+    assert changed <= stock.state_dict().keys()
+
+
+@pytest.mark.parametrize('act', ['AconC', 'MetaAconC'])
+@pytest.mark.parametrize('training', [True, False])
+def test_a_symbolic_trace_computes_the_same(act, training):
+    model = build('mmdet.ResNet', dict(type=act), depth=18, norm_eval=False,
+                  placement='all')
+    model.train(training)
+    traced, image = torch.fx.symbolic_trace(model), torch.randn(2, 3, 64, 64)
+    for ours, theirs in zip(traced(image), model(image), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_frozen_norms_do_not_freeze_the_activations():

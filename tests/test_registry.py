@@ -61,15 +61,6 @@ def test_act_cfg_and_placement_are_taken_from_the_config(scope):
     assert len(acons(model)) == 9
 
 
-def test_the_stock_modules_own_act_cfg_is_left_to_it(scope):
-    scope('mmdet')
-    model = ROOT_MODELS.build(dict(
-        type='acon_mm.CSPDarknet', act_cfg=dict(type='LeakyReLU',
-                                                negative_slope=0.2)))
-    act = acons(model)[0]
-    assert type(act) is MetaAconC and act.start.p2 == 0.2
-
-
 def test_unknown_names_say_where_and_the_nearest(scope):
     scope('mmdet')
     with pytest.raises(KeyError, match='ResNit.*searched: mmdet.*acon_mm.Res'

@@ -13,8 +13,12 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
 from acon_mm.checkpoints.safe_globals import register_safe_globals
+from acon_mm.functional.torch_versions import VERSION
 
 register_safe_globals()
+
+pytestmark = pytest.mark.skipif(
+    VERSION < (2, 4), reason='PyTorch before 2.4 has no list of safe types')
 
 
 class Calls:

@@ -8,20 +8,18 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn as nn
+from mmengine.model import BaseModel
 
+from acon_mm.check import build, compare, training
+from acon_mm.check.subject import StockModel, shrink
 from acon_mm.override import swap_activations
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 sys.path.append(str(TOOLS))
 
 import check_stock_configs  # noqa: E402
-from stock_models import build, checks, compare  # noqa: E402
-from stock_models.configs import (  # noqa: E402
-    StockModel,
-    group_by_layers,
-    load_config,
-    shrink,
-)
+from stock_models import checks  # noqa: E402
+from stock_models.configs import group_by_layers, load_config  # noqa: E402
 from stock_models.summary import write_summary  # noqa: E402
 from stock_models.table import (  # noqa: E402
     append_rows,
@@ -34,8 +32,9 @@ from stock_models.table import (  # noqa: E402
 
 def row(config, **values):
     return dict(dict(
-        package='mmseg', config=config, configs=1, model='M', backbone='B',
-        parts='B H', parameters=1, stock='pass', paper='pass', all='pass',
+        package='mmseg', version='1.9', config=config, configs=1,
+        model='M', backbone='B', parts='B H', parameters=1, stock='pass',
+        paper='pass', all='pass',
         paper_deviation='0.1', all_deviation='0.2', same_as=''), **values)
 
 
@@ -67,8 +66,9 @@ def test_a_group_is_done_when_each_of_its_models_has_a_row(
     models.append(StockModel('mmseg', ['c.py'], dict(type='N')))
     monkeypatch.setattr(check_stock_configs, 'new_pool',
                         lambda _: contextlib.nullcontext())
-    monkeypatch.setattr(check_stock_configs, 'load_models', lambda _: models)
-    args = SimpleNamespace(table=table, jobs=1, sample=False, limit=None)
+    monkeypatch.setattr(check_stock_configs, 'load_models', lambda *_: models)
+    args = SimpleNamespace(packages=['mmseg'], table=table, jobs=1,
+                           sample=False, limit=None)
     assert check_stock_configs.find_todo(args) == [models[:2]]
     append_rows(table, [row('b.py')])
     assert check_stock_configs.find_todo(args) == []
@@ -112,7 +112,7 @@ def test_a_config_that_does_not_load_keeps_its_reason():
     assert 'paper' not in result
 
 
-class Toy(nn.Module):
+class Toy(BaseModel):
     """A model whose override can go wrong in every way."""
 
     def __init__(self, width=4):
@@ -120,6 +120,9 @@ class Toy(nn.Module):
         self.backbone = nn.Sequential(
             nn.Conv2d(3, width, 3, padding=1), nn.BatchNorm2d(width),
             nn.ReLU())
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return self.backbone(inputs)
 
 
 @pytest.fixture
@@ -132,10 +135,10 @@ def toy(monkeypatch):
 
 def test_a_deviating_backbone_is_found(toy):
     stock, model = toy
-    assert float(compare.check_backbone(stock, model)) < 0.05
+    assert compare.check_outputs(stock, model).start < 0.05
     nn.init.zeros_(model.backbone[0].weight)
     with pytest.raises(AssertionError, match=r'\(2\) backbone deviates'):
-        compare.check_backbone(stock, model)
+        compare.check_outputs(stock, model)
 
 
 def test_a_deviation_that_is_no_number_is_found(toy):
@@ -143,7 +146,7 @@ def test_a_deviation_that_is_no_number_is_found(toy):
     with torch.no_grad():
         model.backbone[2].p1.fill_(torch.nan)  # the default start alone
     with pytest.raises(AssertionError, match=r'\(2\) .* by nan'):
-        compare.check_backbone(stock, model)
+        compare.check_outputs(stock, model)
     level = torch.randn(2, 3)
     assert torch.tensor(compare._deviation(
         [level, level * torch.nan], [level, level])).isnan()
@@ -155,7 +158,7 @@ def test_a_stock_backbone_that_tells_nothing_is_by_the_weights(toy, value):
     nn.init.constant_(stock.backbone[0].weight, value)
     nn.init.zeros_(stock.backbone[0].bias)
     with pytest.raises(FloatingPointError, match='the stock backbone ret'):
-        compare.check_backbone(stock, model)
+        compare.check_outputs(stock, model)
 
 
 @pytest.mark.parametrize('takes', [[(64, 64)], [(64, 64), (128, 256)]])
@@ -166,20 +169,20 @@ def test_images_are_no_squares_where_the_backbone_takes_others(takes):
             assert x.shape[2:] in takes
             return self.backbone(x)
 
-    assert compare._first_run(Sized())[1] == takes[-1]
+    assert compare.first_run(Sized())[1].values[0].shape[2:] == takes[-1]
 
 
 def test_new_parameters_without_a_gradient_are_found(toy, monkeypatch):
     stock, model = toy
-    monkeypatch.setattr(compare, '_loss', lambda _, __, which: (
+    monkeypatch.setattr(training, '_loss', lambda _, __, which: (
         'loss', which.backbone[0].weight.sum() if which is stock else
         which.backbone[2].p1.sum()))
     with pytest.raises(AssertionError, match=r'\(3\) .*2\.p2 has no grad'):
-        compare.check_training_step(None, stock, model)
-    monkeypatch.setattr(compare, '_loss', lambda *_: (
+        training.check_training_step(None, stock, model)
+    monkeypatch.setattr(training, '_loss', lambda *_: (
         'loss', sum(p.sum() for p in model.parameters()) * torch.inf))
     with pytest.raises(AssertionError, match=r'\(3\) .* is not finite'):
-        compare.check_training_step(None, stock, model)
+        training.check_training_step(None, stock, model)
 
 
 class Unread(nn.Module):
@@ -201,13 +204,13 @@ def test_what_the_stock_model_leaves_unused_is_excused(
         read_by_stock, monkeypatch):
     stock, model = Unread(), Unread()
     swap_activations(model)
-    monkeypatch.setattr(compare, '_loss', lambda _, __, which: (
+    monkeypatch.setattr(training, '_loss', lambda _, __, which: (
         'loss', which.loss(read_by_stock and which is stock)))
     if not read_by_stock:
-        assert compare.check_training_step(None, stock, model) == 'loss'
+        assert training.check_training_step(None, stock, model) == 'loss'
         return
     with pytest.raises(AssertionError, match=r'last.1\..* has no gradient'):
-        compare.check_training_step(None, stock, model)
+        training.check_training_step(None, stock, model)
 
 
 def test_a_loss_that_is_no_number_is_tried_at_no_other_size(monkeypatch):
@@ -220,10 +223,10 @@ def test_a_loss_that_is_no_number_is_tried_at_no_other_size(monkeypatch):
             return dict(loss=inputs.new_tensor(
                 torch.nan, requires_grad=True))
 
-    monkeypatch.setattr(compare, 'training_batch', lambda *args: dict(
+    monkeypatch.setattr(training, 'training_batch', lambda *args: dict(
         inputs=torch.ones(1, 3, args[-1], args[-1]), data_samples=None))
     with pytest.raises(FloatingPointError, match='the loss is .*nan'):
-        compare._loss(StockModel('mmdet', ['broken.py'], {}), Toy(),
+        training._loss(StockModel('mmdet', ['broken.py'], {}), Toy(),
                       Broken())
     assert sizes == [64]
 
@@ -231,8 +234,8 @@ def test_a_loss_that_is_no_number_is_tried_at_no_other_size(monkeypatch):
 def test_a_frozen_activation_has_nothing_to_train(toy, monkeypatch):
     stock, model = toy
     model.backbone[2].requires_grad_(False)
-    monkeypatch.setattr(compare, '_loss', lambda *_: pytest.fail('computed'))
-    assert compare.check_training_step(None, stock, model) == 'frozen'
+    monkeypatch.setattr(training, '_loss', lambda *_: pytest.fail('computed'))
+    assert training.check_training_step(None, stock, model) == 'frozen'
 
 
 def test_a_relu6_backbone_is_compared_with_relu6_itself():
@@ -241,8 +244,8 @@ def test_a_relu6_backbone_is_compared_with_relu6_itself():
         toy.backbone[1].bias.data.fill_(6.)  # where it saturates
         toy.backbone[2] = nn.ReLU6()
     model.load_state_dict(stock.state_dict())
-    swap_activations(model)
-    assert float(compare.check_backbone(stock, model)) > 0.1
+    model.swap_report = swap_activations(model)
+    assert compare.check_outputs(stock, model).start > 0.1
 
 
 def test_a_lost_or_a_new_tensor_is_found(scope, monkeypatch):
@@ -262,7 +265,7 @@ def test_a_lost_or_a_new_tensor_is_found(scope, monkeypatch):
             (lambda m: delattr(m.backbone, '1'), 'lost tensors')]:
         built[:] = [change]
         with pytest.raises(AssertionError, match=rf'\(1\) {words}'):
-            build.build_with_acon('mmseg', dict(type='Toy'), 'paper', Toy())
+            build.build_with_acon('mmseg', dict(type='Toy'), Toy())
 
 
 def test_the_page_counts_and_explains(tmp_path):
@@ -273,7 +276,8 @@ def test_the_page_counts_and_explains(tmp_path):
             paper_deviation='', all_deviation='')])
     write_summary(table, page)
     text = page.read_text()
-    assert '| 5 | 3 | 2 | 2 (100.0%) | 1 (50.0%) |' in text
+    assert ('| mmsegmentation 1.9 | 5 | 3 | 2 | 2 (100.0%) | 1 (50.0%) |'
+            in text)
     assert "| ValueError: no \\| width | 1 | `b.py` | `'all'` |" in text
     assert '| ImportError: no x | 1 |' in text
     assert '| B | 2 | 0.1 | 0.2 |' in text

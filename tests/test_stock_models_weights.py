@@ -11,14 +11,16 @@ import torch.nn as nn
 from mmengine.model import BaseModule, constant_init
 
 from acon_mm.activations import Start
+from acon_mm.check import weights
+from acon_mm.check.limit import acon_modules
+from acon_mm.check.subject import StockModel
 from acon_mm.override import swap_activations
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 sys.path.append(str(TOOLS))
 
-from stock_models import checks, weights  # noqa: E402
-from stock_models.build import acon_modules  # noqa: E402
-from stock_models.configs import StockModel, load_config  # noqa: E402
+from stock_models import checks  # noqa: E402
+from stock_models.configs import load_config  # noqa: E402
 
 PATH = 'retinanet/retinanet_r18_fpn_1x_coco.py'
 # inside a branch that ends in a norm which `init_weights` sets to zero
@@ -43,7 +45,7 @@ def retinanet(scope, monkeypatch):
 
     monkeypatch.setattr(checks, 'build_stock', unsound)
     config = load_config('mmdet', PATH)
-    return StockModel('mmdet', [PATH], config.model), built
+    return StockModel('mmdet', [PATH], config.models[0]), built
 
 
 @pytest.mark.filterwarnings('ignore')

@@ -1,15 +1,18 @@
-"""Put the override on every model that mmdet and mmseg ship.
+"""Put the override on every model that mmdet, mmseg or others ship.
 
 Usage::
 
     python tools/check_stock_configs.py                # all, or go on
+    python tools/check_stock_configs.py mmpose timm    # of other packages
     python tools/check_stock_configs.py --sample       # each type once
     python tools/check_stock_configs.py --retry        # the failed ones again
     python tools/check_stock_configs.py --summary      # write the page
 
 Each distinct model is built as it is and, where that works, with
 ``type='acon_mm.<model>'`` at ``placement='paper'`` and ``'all'``; see
-``stock_models/checks.py`` for what is compared. Results go to a CSV file,
+``stock_models/checks.py`` for what is compared. Of packages other than mmdet
+and mmseg it is the backbones of the configs that they ship; timm and
+torchvision give one small model of each family. Results go to a CSV file,
 a row a model, as soon as they are there: a run that was stopped goes on
 where it was.
 """
@@ -28,7 +31,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from stock_models.checks import check_group, describe, prepare_process
-from stock_models.configs import StockModel, group_by_layers, load_models
+from stock_models.configs import (
+    WHOLE,
+    group_by_layers,
+    load_models,
+    module_name,
+)
 from stock_models.summary import write_summary
 from stock_models.table import (
     append_rows,
@@ -38,6 +46,8 @@ from stock_models.table import (
     read_rows,
     write_rows,
 )
+
+from acon_mm.check.subject import StockModel
 
 DOCS = Path(__file__).resolve().parents[1] / 'docs'
 # then fresh processes take over
@@ -53,7 +63,9 @@ def main() -> None:
         return
     table.parent.mkdir(parents=True, exist_ok=True)
     if args.retry:
-        write_rows(table, filter(passed, read_rows(table)))
+        write_rows(table, [
+            row for row in read_rows(table)
+            if passed(row) or row['package'] not in args.packages])
     os.environ['OMP_NUM_THREADS'] = '1'
     try:
         check_all(args)
@@ -62,8 +74,9 @@ def main() -> None:
             f'One of --jobs {args.jobs} processes was killed, as happens '
             'where memory runs out: start again with --jobs 1, and it goes '
             'on where it was.') from None
-    rows = read_rows(table)
-    write_rows(table, rows)
+    write_rows(table, read_rows(table))
+    rows = [row for row in read_rows(table)
+            if row['package'] in args.packages]
     built = [row for row in rows if row['stock'] == 'pass']
     print(f'{len(rows)} models, {len(built)} build; ' + ', '.join(
         f'{sum(row[placement] == "pass" for row in built)} pass at '
@@ -91,7 +104,7 @@ def check_all(args) -> None:
 def find_todo(args) -> list[list[StockModel]]:
     """Groups of which a model has no row."""
     with new_pool(args.jobs) as pool:
-        groups = group_by_layers(load_models(pool))
+        groups = group_by_layers(load_models(args.packages, pool))
     checked = {key(row) for row in read_rows(args.table)}
     heads = [describe(group[0]) for group in groups]
     first = {key(row) for row in cover(heads)}
@@ -115,6 +128,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.split('\n')[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument('packages', nargs='*', type=package, default=WHOLE,
+                        help='installed packages of OpenMMLab, timm or '
+                        'torchvision')
     parser.add_argument('--table', type=Path, metavar='CSV',
                         default=DOCS / 'stock_models.csv')
     parser.add_argument('--page', type=Path, metavar='MD',
@@ -131,6 +147,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--summary', action='store_true',
                         help='write the page of the table and check nothing')
     return parser.parse_args()
+
+
+def package(name: str) -> str:
+    """What is imported of an installed package."""
+    try:
+        return module_name(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def positive(text: str) -> int:

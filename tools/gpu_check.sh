@@ -27,14 +27,12 @@ if not torch.cuda.is_available():
                      "with a CUDA build of PyTorch, as PYTHON=python3")
 print(torch.cuda.get_device_name(), "torch", torch.__version__)'
 
+# an environment made while no GPU was to be seen has those of the CPU
 if ! python -W ignore -c 'from mmcv.ops import get_compiling_cuda_version
 raise SystemExit(get_compiling_cuda_version() == "not available")'; then
-    say 'MMCV has no CUDA operators: compiling them for this card'
-    arch=$(python -c 'import torch
-print("%d.%d" % torch.cuda.get_device_capability())')
-    FORCE_CUDA=1 MMCV_WITH_OPS=1 TORCH_CUDA_ARCH_LIST=$arch \
-        python -m pip install --no-deps --no-build-isolation --no-cache-dir \
-        --force-reinstall "$(grep '^mmcv==' requirements/constraints.txt)"
+    say 'MMCV has no CUDA operators: installing them for this card'
+    requirements/mmcv.sh python \
+        "$(grep '^mmcv==' requirements/constraints.txt)" "$(nproc)"
 fi
 
 say 'Tests'

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 
 
 def run(name: str) -> None:
@@ -20,20 +21,43 @@ def run(name: str) -> None:
     # the tool itself knows which words are values of its options
     configs = [word for word in sys.argv[1:] if word.endswith('.py')]
     if not configs:
+        if {'-h', '--help'} & set(sys.argv[1:]):  # as mim asks first
+            print(f'usage: {name} CONFIG [options]\n\nThe options are those '
+                  f'of {name} of the codebase in default_scope of CONFIG, '
+                  f'which {name} CONFIG -h prints.')
+            return
         raise SystemExit(
             f'{name} of acon_mm needs a config: give the path of a .py file, '
             'and options as for the same tool of mmdet, mmseg or mmpretrain.')
     config = configs[0]
     if not Path(config).is_file():
         raise SystemExit(f'{config} is no file: give the path of a config.')
-    scope = Config.fromfile(config).get('default_scope')
+    hand_over(name, Config.fromfile(config).get('default_scope'), config)
+
+
+def hand_over(name: str, scope: str | None, source: str) -> None:
+    """Run a tool of a codebase with this command line.
+
+    Args:
+        name (str): File name of the tool.
+        scope (str, optional): The codebase, such as 'mmdet'.
+        source (str): The file that says so.
+
+    Raises:
+        SystemExit: No codebase, one that is not installed, or without it.
+    """
+    set_it = "set it to the codebase of the model, as in 'mmdet'."
     if scope is None:
-        raise SystemExit(
-            f'{config} has no default_scope: set it to the codebase of its '
-            "model, such as default_scope = 'mmdet'.")
+        raise SystemExit(f'{source} has no default_scope: {set_it}')
+    named = f"default_scope = '{scope}' of {source}"
+    if scope == 'acon_mm':
+        raise SystemExit(f'{named} is no codebase with a {name}: {set_it}')
     package = find_spec(scope)
     if package is None:
-        raise SystemExit(f"{config} needs default_scope = '{scope}', which is "
-                         f'not installed: pip install {scope}.')
-    tools = Path(package.origin).parent / '.mim/tools'
-    runpy.run_path(str(tools / name), run_name='__main__')
+        raise SystemExit(f'{named} is not installed: pip install '
+                         f'{MODULE2PACKAGE.get(scope, scope)}.')
+    tools = Path(package.origin or '').parent / '.mim/tools'
+    found = sorted(tools.rglob(name), key=lambda path: len(path.parts))
+    if not found:
+        raise SystemExit(f'{named} is no codebase with a {name}: {set_it}')
+    runpy.run_path(str(found[0]), run_name='__main__')

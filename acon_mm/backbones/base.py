@@ -8,7 +8,9 @@ from mmengine.model import BaseModule, ModuleList
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor
 
+from acon_mm.act_cfg import check_act_cfg
 from acon_mm.activations import AconBase
+from acon_mm.lookup import namesakes
 
 
 class Block(BaseModule):
@@ -49,7 +51,22 @@ class StagedBackbone(BaseModule):
 
     Raises:
         ValueError: ``out_indices`` or ``frozen_stages`` out of range.
+        TypeError: ``act_cfg`` is no dict, or the override's ``placement``
+            is given.
     """
+
+    def __new__(cls, *args, **kwargs) -> 'StagedBackbone':
+        # before a network's own __init__ that names its arguments
+        if 'placement' in kwargs:
+            others = ''.join(f", or write type='{other}'"
+                             for other in namesakes(cls.__name__))
+            raise TypeError(
+                f'placement={kwargs["placement"]!r} is not for acon_mm.'
+                f'{cls.__name__}, all of whose activations are act_cfg: '
+                f'leave it out{others}.')
+        if 'act_cfg' in kwargs:
+            check_act_cfg(kwargs['act_cfg'])
+        return super().__new__(cls)
 
     def __init__(self,
                  num_stages: int,

@@ -5,6 +5,7 @@ message hub that MMEngine's runner saves, so resuming and testing fail. The
 types that occur there are declared here; torch's safe loading stays on.
 """
 
+from collections.abc import Callable
 from pickle import UnpicklingError
 
 import numpy as np
@@ -46,14 +47,30 @@ def register_safe_globals() -> None:
     rebuild_array = np.empty(0).__reduce__()[0]
     rebuild_scalar = np.float64(0).__reduce__()[0]
     numbers = '?' + np.typecodes['AllInteger'] + np.typecodes['Float']
+    if not hasattr(torch.serialization, 'add_safe_globals'):
+        return  # before 2.4; nothing asks for safe loading there
     torch.serialization.add_safe_globals([
         HistoryBuffer,
-        (_getattr_of_history_buffer, 'builtins.getattr'),
+        _named('builtins.getattr', _getattr_of_history_buffer),
         np.ndarray,
         np.dtype,
         *{type(np.dtype(code)) for code in numbers},
-        *[(rebuild_array, f'numpy.{core}.multiarray._reconstruct')
+        *[_named(f'numpy.{core}.multiarray._reconstruct', rebuild_array)
           for core in ('core', '_core')],
-        *[(rebuild_scalar, f'numpy.{core}.multiarray.scalar')
+        *[_named(f'numpy.{core}.multiarray.scalar', rebuild_scalar)
           for core in ('core', '_core')],
     ])
+
+
+def _named(name: str, function: Callable) -> Callable:
+    """``function`` as a checkpoint names it.
+
+    PyTorch takes a name beside the function from 2.6 on only.
+    """
+
+    def call(*args):
+        return function(*args)
+
+    call.__module__, call.__qualname__ = name.rsplit('.', 1)
+    call.__name__ = call.__qualname__
+    return call

@@ -1,6 +1,7 @@
 """The public op and the choice between its implementations."""
 from collections.abc import Callable
 from types import ModuleType
+from typing import Optional, Union
 
 import torch
 from torch import Tensor
@@ -18,12 +19,12 @@ _choice = 'auto'
 
 
 def acon(x: Tensor,
-         p1: Tensor | float,
-         p2: Tensor | float,
-         beta: Tensor | float,
+         p1: Union[Tensor, float],
+         p2: Union[Tensor, float],
+         beta: Union[Tensor, float],
          channel_dim: int = 1,
-         scale: Tensor | None = None,
-         shift: Tensor | None = None) -> Tensor:
+         scale: Optional[Tensor] = None,
+         shift: Optional[Tensor] = None) -> Tensor:
     r"""ACON-C, the smooth maximum of two lines, Eq. 5 of the paper.
 
     .. math:: (p_1 - p_2) x \, \sigma(\beta (p_1 - p_2) x) + p_2 x

@@ -5,7 +5,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from . import reference
+from . import reference, torch_versions
 
 # p1, p2, beta, scale, shift; the last two are None where there is no affine
 Parameters = Sequence[Tensor | float | None]
@@ -87,6 +87,4 @@ def is_by_formula(dy: Tensor) -> bool:
     Grad mode is on when the gradients will be differentiated again; several
     upstream gradients at a time (``is_grads_batched``) have no memory.
     """
-    return (torch.is_grad_enabled()
-            or torch._C._functorch.is_legacy_batchedtensor(dy)
-            or torch._C._functorch.is_batchedtensor(dy))
+    return torch.is_grad_enabled() or torch_versions.is_batched(dy)

@@ -62,7 +62,7 @@ def pointers(*tensors: Tensor | None) -> list[int]:
 
 
 def build(name: str, *flags: str) -> Path:
-    """Path of the library, compiled unless it lies there already."""
+    """Path of the library, compiled unless it lies there already, whole."""
     source = Path(__file__).with_name(f'{name}.c')
     vectors = VECTOR_FLAGS.get(torch.backends.cpu.get_cpu_capability(), ())
     command = [
@@ -75,18 +75,27 @@ def build(name: str, *flags: str) -> Path:
         key.update(path.read_bytes())
     folder = Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache')
     folder = folder.expanduser() / 'acon_mm'
-    target = folder / f'{name}-{key.hexdigest()[:16]}.so'
-    if not target.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        # several processes may build at once: each moves a whole file
-        with tempfile.TemporaryDirectory(dir=folder) as work:
-            built = Path(work) / target.name
-            subprocess.run([*command, '-o', str(built), '-lm'],
-                           check=True,
-                           capture_output=True,
-                           text=True)
-            os.replace(built, target)
+    stem = f'{name}-{key.hexdigest()[:16]}'
+    # loading what a full disk or a crash left of one may end the process
+    for kept in folder.glob(f'{stem}-*.so'):
+        if kept.stem == f'{stem}-{_digest(kept)}':
+            return kept
+    folder.mkdir(parents=True, exist_ok=True)
+    # several processes may build at once: each moves a whole file
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        built = Path(work) / f'{stem}.so'
+        subprocess.run([*command, '-o', str(built), '-lm'],
+                       check=True,
+                       capture_output=True,
+                       text=True)
+        target = folder / f'{stem}-{_digest(built)}.so'
+        os.replace(built, target)
     return target
+
+
+def _digest(path: Path) -> str:
+    """What a file holds, in 16 letters."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _compiler() -> str:

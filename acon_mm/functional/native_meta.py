@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from . import native, native_build
+from . import native, native_build, torch_versions
 from .net import Net
 from .rows import Betas
 
@@ -22,7 +22,7 @@ def refuses(x: Tensor) -> str | None:
     """Why it cannot serve ``x`` here; None if it can."""
     if x.dtype != torch.float32:
         return f'x is {x.dtype}, not torch.float32'
-    if torch.is_autocast_enabled('cpu'):
+    if torch_versions.is_autocast_on_cpu():
         return 'the net is to be computed in half precision'
     return native.refuses(x) or native_build.load('native_meta').error
 

@@ -1,18 +1,21 @@
 """The plain formula: the twin that every implementation is tested against.
 
-Tracing, scripting and ONNX export see these lines and nothing else.
+Tracing, scripting and ONNX export see these lines and nothing else. What is
+scripted spells its types as TorchScript before 2.5 reads them.
 """
+from typing import Optional, Union
+
 import torch
 from torch import Tensor
 
 
 def acon(x: Tensor,
-         p1: Tensor | float,
-         p2: Tensor | float,
-         beta: Tensor | float,
+         p1: Union[Tensor, float],
+         p2: Union[Tensor, float],
+         beta: Union[Tensor, float],
          channel_dim: int = 1,
-         scale: Tensor | None = None,
-         shift: Tensor | None = None) -> Tensor:
+         scale: Optional[Tensor] = None,
+         shift: Optional[Tensor] = None) -> Tensor:
     """See :func:`acon_mm.functional.acon`."""
     inputs = x.to(compute_dtype(x))
     if scale is not None and shift is not None:
@@ -37,7 +40,7 @@ def compute_dtype(x: Tensor) -> torch.dtype:
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
-def broadcast(parameter: Tensor | float,
+def broadcast(parameter: Union[Tensor, float],
               x: Tensor,
               channel_dim: int,
               shared: bool = False) -> Tensor:

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from . import triton_grid, triton_launch, triton_operators
+from . import torch_versions, triton_grid, triton_launch
 from .keeps_input import KeepsInput, Parameters
 from .rows import dense_parameters
 from .tracing import is_traced
+
+if torch_versions.HAS_CUSTOM_OPERATORS:
+    from . import triton_operators
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -66,6 +69,8 @@ def refuses(x: Tensor) -> str | None:
         return 'x is empty'
     if x.dtype not in DTYPES:
         return f'x is {x.dtype}, not float32, float16 or bfloat16'
+    if not torch_versions.HAS_CUSTOM_OPERATORS and is_traced(x):
+        return 'a graph is captured, and PyTorch has operators from 2.4 on'
     return None
 
 

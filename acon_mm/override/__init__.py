@@ -1,16 +1,18 @@
 """The override: stock models with ACON where their activations were.
 
-``swap`` walks the ``seats`` of a built model, takes those that the
-``placement`` chooses, and says in a ``report`` what it did. ``kinds`` says
-which activations count. A seat is a call in a module's ``source``:
-``call_sites`` finds the calls, ``conditions`` whether they run,
-``dataflow`` and ``features`` the channels that arrive there, ``probe`` those
-that only a forward pass tells, ``in_place`` what becomes of the input.
-``seated`` gives each call an activation of its own by ``rewriting`` the
-method, with the ``frozen_norm`` in front of it; ``per_width`` each width of
-one call. ``functional_calls`` lists what no swap reaches.
+``swap`` finds the activations of a built model, chooses among them by
+``placement``, puts new ones on their seats and says in a ``report`` what it
+did. Nothing is concluded that can be seen: ``runs`` runs the model on
+``inputs`` (``batches`` for whole detectors and segmentors), ``observe``
+notes each activation of the ``kinds`` that there are as it runs, ``channels``
+tells where its channels are, ``source`` where in the code its call is. From
+that ``find`` makes ``seats``. ``install`` puts activations there: ``seated``
+gives each call one of its own by ``rewriting`` the method, with the
+``frozen_norm`` in front of it; ``per_width`` each width of one call.
+``verify`` runs the result again.
 """
+from acon_mm.override.placement import NothingToSwap
 from acon_mm.override.report import SwapReport
 from acon_mm.override.swap import swap_activations
 
-__all__ = ['SwapReport', 'swap_activations']
+__all__ = ['NothingToSwap', 'SwapReport', 'swap_activations']

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from acon_mm.activations import AconBase
 from acon_mm.functional.tracing import is_traced
 from acon_mm.hooks import is_watched
-from acon_mm.override.source import self_path
+from acon_mm.override.source import attribute_path
 
 FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 
@@ -22,7 +22,7 @@ FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 def activate_normed(act: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
     """``act(norm(x))``; a captured graph shows the two as they are."""
     if not (isinstance(act, AconBase) and act.takes_affine
-            and is_frozen(norm)) or is_traced(x):
+            and is_frozen(norm) and not is_watched(act)) or is_traced(x):
         return act(norm(x))
     # in half precision the product would lose what the norm keeps
     dtype = torch.promote_types(norm.running_var.dtype, torch.float32)
@@ -45,7 +45,7 @@ def is_frozen(norm: nn.Module) -> bool:
             and type(norm).forward in FORWARDS and not is_watched(norm))
 
 
-def hand_over_norm(call: ast.Call) -> None:
+def hand_over_norm(call: ast.Call, own: str = 'self') -> None:
     """Make ``self.act(self.norm(x))`` a ``self.activate_normed(...)``.
 
     The norm may be called in the argument or, by the same name, in the
@@ -54,6 +54,7 @@ def hand_over_norm(call: ast.Call) -> None:
     Args:
         call (ast.Call): Of the activation; changed in place with the
             statements around it, or left if no norm is in front.
+        own (str): The method's name of ``self``.
     """
     statement, previous = call.parent, None
     norm = call.args[0]
@@ -62,7 +63,7 @@ def hand_over_norm(call: ast.Call) -> None:
         if _assigned(previous) != norm.id:
             return
         norm = previous.value
-    path = isinstance(norm, ast.Call) and self_path(norm.func)
+    path = isinstance(norm, ast.Call) and attribute_path(norm.func, own)
     if not path or not re.search('norm|bn', path) or (
             len(norm.args) != 1 or norm.keywords):
         return
@@ -70,7 +71,7 @@ def hand_over_norm(call: ast.Call) -> None:
         _block_of(previous).remove(previous)
     call.args = [call.func, norm.func, norm.args[0]]
     call.func = ast.Attribute(
-        ast.Name('self', ast.Load()), 'activate_normed', ast.Load())
+        ast.Name(own, ast.Load()), 'activate_normed', ast.Load())
 
 
 def _assigned(statement: ast.AST | None) -> str | None:

@@ -1,8 +1,11 @@
-"""Which modules are activations to swap, and how ACON starts like each."""
-from collections.abc import Iterator
+"""Which activations there are to swap, and how ACON starts like each."""
+import copy
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmcv.cnn.bricks import Swish
 from torch import Tensor
 
@@ -14,7 +17,12 @@ HARDSWISH_BETA = 1.05
 MISH_BETA = 1.25
 QUICK_GELU_BETA = 1.702  # its definition: x * sigmoid(1.702 * x)
 # no ACON tends to a constant other than 0, or is not 0 at 0
-UNMATCHED = (nn.ELU, nn.CELU, nn.SELU, nn.Softplus)
+UNMATCHED = (nn.ELU, nn.CELU, nn.SELU, nn.Softplus, nn.Hardtanh)
+# functions and tensor methods by what they compute
+_MATCHED_FUNCTIONS = ('relu', 'leaky_relu', 'rrelu', 'silu', 'gelu',
+                      'hardswish', 'mish')
+_UNMATCHED_FUNCTIONS = ('relu6', 'hardtanh', 'elu', 'celu', 'selu',
+                        'softplus', 'prelu', 'clamp', 'clamp_min')
 
 
 def start_of(act: nn.Module) -> Start | None:
@@ -48,12 +56,73 @@ def start_of(act: nn.Module) -> Start | None:
     return None
 
 
-def unmatched_activations(
-        model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Paths and activations of kinds that stay: no ACON is near them."""
-    for path, module in model.named_modules():
-        if isinstance(module, UNMATCHED):
-            yield path, module
+def is_unmatched(act: nn.Module) -> bool:
+    """Whether ``act`` is of a kind that stays: no ACON is near it."""
+    return isinstance(act, UNMATCHED) and not isinstance(act, nn.ReLU6)
+
+
+def function_name(function: Callable, args: tuple,
+                  kwargs: dict[str, Any]) -> str | None:
+    """Name of an activation that is called as a function, None for others.
+
+    ``clamp`` is one where it cuts at zero alone.
+    """
+    name = _NAMES.get(function)
+    if name in ('clamp', 'clamp_min'):
+        bounds = [*args[1:], *kwargs.values()]
+        cuts = [b for b in bounds if b is not None]
+        if len(cuts) != 1 or not isinstance(cuts[0], (int, float)) or (
+                cuts[0] != 0 or 'max' in kwargs or bounds[0] is None):
+            return None
+    return name
+
+
+def start_of_function(name: str, args: tuple,
+                      kwargs: dict[str, Any]) -> Start | None:
+    """:func:`start_of` for a function of :func:`function_name`."""
+    if name == 'leaky_relu':
+        return _leaky(_argument(args, kwargs, 1, 'negative_slope', 0.01))
+    if name == 'rrelu':
+        return _leaky((_argument(args, kwargs, 1, 'lower', 1 / 8)
+                       + _argument(args, kwargs, 2, 'upper', 1 / 3)) / 2)
+    module = dict(relu=nn.ReLU, silu=nn.SiLU, gelu=nn.GELU,
+                  hardswish=nn.Hardswish, mish=nn.Mish).get(name)
+    return None if module is None else start_of(module())
+
+
+def _argument(args: tuple, kwargs: dict[str, Any], index: int, name: str,
+              default: float) -> float:
+    return args[index] if len(args) > index else kwargs.get(name, default)
+
+
+def _named_functions() -> dict[Callable, str]:
+    """``F.relu``, ``torch.relu``, ``Tensor.relu_`` and so on."""
+    return {
+        function: name
+        for name in _MATCHED_FUNCTIONS + _UNMATCHED_FUNCTIONS
+        for owner in (F, torch, Tensor) for end in ('', '_')
+        if (function := getattr(owner, name + end, None)) is not None}
+
+
+_NAMES = _named_functions()
+
+
+def stock_module(act: nn.Module) -> Callable[[Tensor], Tensor]:
+    """What ``act`` computes, but not in place."""
+    act = copy.copy(act)
+    if hasattr(act, 'inplace'):
+        act.inplace = False
+    return act.forward
+
+
+def stock_function(name: str, args: tuple,
+                   kwargs: dict[str, Any]) -> Callable[[Tensor], Tensor]:
+    """What a function of :func:`function_name` computes, but not in place."""
+    rest = [value for value in args[1:] if not isinstance(value, bool)]
+    named = {key: value for key, value in kwargs.items()
+             if key not in ('input', 'inplace')}
+    return lambda x: getattr(F, name, getattr(torch, name, None))(
+        x, *rest, **named)
 
 
 def _leaky(slope: float | Tensor) -> Start:

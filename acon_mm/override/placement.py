@@ -10,6 +10,10 @@ from acon_mm.override.seats import Seat
 BACKBONES = {'backbone', 'image_encoder'}
 
 
+class NothingToSwap(ValueError):
+    """A model has no activation at all."""
+
+
 class Placement:
     """A rule that chooses among the seats of a model.
 
@@ -34,13 +38,21 @@ class Placement:
                 "list of module paths such as ['layer4.*'].")
         self.rule = rule
 
-    def select(self, seats: list[Seat], model: nn.Module,
-               name: str) -> list[Seat]:
+    def select(self, seats: list[Seat], model: nn.Module, name: str,
+               others: int = 0) -> list[Seat]:
         """Seats of ``model`` that the rule takes.
+
+        Args:
+            seats (list[Seat]): All of them.
+            model (nn.Module): The model.
+            name (str): Its name in errors.
+            others (int): How many activations run that no swap can reach.
 
         Raises:
             ValueError: The rule, or one of its patterns, takes none.
         """
+        if not seats and others and isinstance(self.rule, str):
+            return []
         if self.rule == 'all':
             return _require(seats, self.rule, seats, name)
         if self.rule == 'paper':
@@ -62,8 +74,9 @@ def _require(chosen: list[Seat], rule: str, seats: list[Seat],
                f'{" and more" if len(seats) > 3 else ""}' if found else
                'it has none; give it act_cfg=dict(type='
                "'acon_mm.AconC') if it takes act_cfg")
-    raise ValueError(f'placement={rule!r} matches no pointwise '
-                     f'activation of {name}: {way_out}.')
+    error = ValueError if seats else NothingToSwap
+    raise error(f'placement={rule!r} matches no pointwise activation of '
+                f'{name}: {way_out}.')
 
 
 def _paper(seats: list[Seat], model: nn.Module) -> list[Seat]:

@@ -8,11 +8,16 @@ from mmengine.logging import print_log
 
 
 class Swapped(NamedTuple):
-    """One replaced activation; ``width`` in channels."""
+    """One replaced activation.
+
+    ``width`` in channels; ``ran`` unless no pass has reached it, and its
+    width was read from the layers around it.
+    """
     path: str
     old: str
     new: str
     width: int | None
+    ran: bool = True
 
 
 class Left(NamedTuple):
@@ -41,13 +46,13 @@ class SwapReport:
     left: list[Left] = field(default_factory=list)
     functional: list[tuple[str, str]] = field(default_factory=list)
 
-    def swap(self, path: str, old: nn.Module, new: nn.Module,
-             width: int | None) -> None:
+    def swap(self, path: str, old: str, new: nn.Module, width: int | None,
+             ran: bool) -> None:
         self.swapped.append(
-            Swapped(path, type(old).__name__, type(new).__name__, width))
+            Swapped(path, old, type(new).__name__, width, ran))
 
-    def leave(self, path: str, old: nn.Module, reason: str) -> None:
-        self.left.append(Left(path, type(old).__name__, reason))
+    def leave(self, path: str, old: str, reason: str) -> None:
+        self.left.append(Left(path, old, reason))
 
     def log(self) -> None:
         """Print the summary once, to the current MMEngine logger."""

@@ -1,49 +1,48 @@
 """A seat for each call of an activation that a module shares.
 
-:func:`seat_calls` turns a block into a subclass of its stock class where
-the i-th place calls ``self.act<i>``. ``isinstance``, ``with_cp``, plugins,
+:func:`seat_calls` turns a module into one of a subclass whose methods call
+``self.act<i>`` at the i-th place. ``isinstance``, ``with_cp``, plugins,
 ``init_weights``, pickling and ``copy.deepcopy`` go on working.
 """
 import ast
 import functools
-import re
-from collections.abc import Collection
+import types
+from typing import NamedTuple
 
 import torch.nn as nn
 
-from acon_mm.override.call_sites import CallSite, call_sites, calls_of
 from acon_mm.override.frozen_norm import activate_normed, hand_over_norm
-from acon_mm.override.rewriting import can_be_rewritten, rewrite
-from acon_mm.override.source import attributes, methods
+from acon_mm.override.rewriting import rewrite
+from acon_mm.override.source import names_of
 
-Seats = tuple[tuple[str, frozenset[int]], ...]
+
+class SeatedCall(NamedTuple):
+    """A call that goes to a seat.
+
+    Attributes:
+        method (str): Name of the method that it is in.
+        index (int): Which node of the method's tree it is.
+        seat (str): Attribute of the module that is called instead.
+        copies (bool): Whether the input is copied, since it is changed
+            later.
+    """
+    method: str
+    index: int
+    seat: str
+    copies: bool
 
 
 class Seated:
     """Mixin of the subclasses made here: pickled by how they were made."""
 
-    seated_from: tuple[type, Seats]
+    seated_from: tuple[type, tuple[tuple[SeatedCall, ...], ...]]
     activate_normed = staticmethod(activate_normed)
+
+    def __init_subclass__(cls) -> None:
+        """No hook of a base class is for these."""
 
     def __reduce_ex__(self, protocol):
         return _restore, self.seated_from, self.__dict__
-
-
-@functools.cache
-def seat_name(cls: type[nn.Module], attr: str, index: int) -> str:
-    """Attribute of the i-th seat of ``attr``: ``act1`` for ``relu``.
-
-    Where the code of ``cls`` has such names itself, ``relu1`` or
-    ``relu_act1``.
-    """
-    def is_taken(name: str) -> bool:
-        return any(re.fullmatch(rf'{name}\d+', other) or other == name != attr
-                   for other in attributes(stock_class(cls)))
-
-    name = 'act' if attr == 'relu' and not is_taken('act') else attr
-    while is_taken(name):
-        name += '_act'
-    return f'{name}{index}'
 
 
 def stock_class(cls: type[nn.Module]) -> type[nn.Module]:
@@ -51,69 +50,83 @@ def stock_class(cls: type[nn.Module]) -> type[nn.Module]:
     return cls.seated_from[0] if issubclass(cls, Seated) else cls
 
 
-def seat_calls(block: nn.Module, attr: str,
-               indices: Collection[int]) -> None:
-    """Make the given calls of ``block.<attr>`` call seats of their own.
+def seat_calls(module: nn.Module, calls: list[SeatedCall]) -> None:
+    """Make calls of ``module`` call seats, which are the caller's to set."""
+    before = type(module)
+    after = _seated_class(before, tuple(sorted(calls)))
+    module.__class__ = after
+    rebind(module, before, after)
 
-    The seats (:func:`seat_name`) are the caller's to set. Calls that were
-    seated before stay so. An input that is overwritten later is copied.
+
+def unseat(module: nn.Module, cls: type[nn.Module]) -> None:
+    """Give a module the class back that it had before."""
+    before = type(module)
+    module.__class__ = cls
+    rebind(module, before, cls)
+
+
+def rebind(module: nn.Module, before: type, after: type) -> None:
+    """Renew the methods that ``module`` keeps among its attributes.
+
+    ``accelerate`` keeps the ``forward`` that it wraps, for one.
     """
-    cls = type(block)
-    seats = dict(cls.seated_from[1]) if issubclass(cls, Seated) else {}
-    seats[attr] = frozenset(indices) | seats.get(attr, frozenset())
-    block.__class__ = _seated_class(
-        stock_class(cls), tuple(sorted(seats.items())))
+    for name, value in vars(module).items():
+        if isinstance(value, types.MethodType) and (
+                value.__self__ is module):
+            method = value.__name__
+            if getattr(before, method, None) is value.__func__:
+                vars(module)[name] = getattr(after, method).__get__(module)
 
 
-def can_be_seated(cls: type[nn.Module], attr: str) -> bool:
-    """Whether the calls of ``attr`` are in methods that a subclass can
-    replace: without decorators, and not such that only ``super()`` reaches.
-    """
-    return all('.' not in site.method
-               and can_be_rewritten(methods(cls)[site.method])
-               for site in call_sites(cls, attr))
-
-
-def seated_names(cls: type[nn.Module]) -> frozenset[str]:
-    """Attributes of ``cls`` that are seats made here."""
-    seats = cls.seated_from[1] if issubclass(cls, Seated) else ()
-    return frozenset(
-        seat_name(cls, attr, i) for attr, indices in seats for i in indices)
-
-
-def _restore(cls: type[nn.Module], seats: Seats) -> nn.Module:
-    seated = _seated_class(cls, seats)
-    return seated.__new__(seated)
+def _restore(cls: type[nn.Module],
+             steps: tuple[tuple[SeatedCall, ...], ...]) -> nn.Module:
+    for calls in steps:
+        cls = _seated_class(cls, calls)
+    return cls.__new__(cls)
 
 
 @functools.cache
-def _seated_class(cls: type[nn.Module], seats: Seats) -> type:
+def _seated_class(cls: type[nn.Module],
+                  calls: tuple[SeatedCall, ...]) -> type:
+    stock, steps = cls.seated_from if issubclass(cls, Seated) else (cls, ())
     namespace: dict[str, object] = {
-        'seated_from': (cls, seats),
+        'seated_from': (stock, (*steps, calls)),
         '__doc__': cls.__doc__,
         '__module__': cls.__module__,
     }
-    for name, function in methods(cls).items():
-        sites = {
-            (attr, site.ordinal): site
-            for attr, indices in seats for site in call_sites(cls, attr)
-            if site.method == name and site.index in indices
-        }
-        if sites:
-            namespace[name] = rewrite(
-                function, functools.partial(_redirect_calls, cls, sites))
-    return type(f'Seated{cls.__name__}', (Seated, cls), namespace)
+    for method in {call.method for call in calls}:
+        function = getattr(cls, method)
+        change = functools.partial(
+            _redirect_calls, [c for c in calls if c.method == method])
+        changed = rewrite(function, change)
+        namespace.update(dict.fromkeys(names_of(cls, function), changed))
+    bases = (cls, ) if issubclass(cls, Seated) else (Seated, cls)
+    name = cls.__name__ if issubclass(cls, Seated) else (
+        f'Seated{cls.__name__}')
+    return type(name, bases, namespace)
 
 
-def _redirect_calls(cls: type[nn.Module],
-                    sites: dict[tuple[str, int], CallSite],
-                    tree: ast.FunctionDef) -> None:
-    calls = {attr: calls_of(tree, attr) for attr, _ in sites}
-    for (attr, ordinal), site in sites.items():
-        call = calls[attr][ordinal - 1]
-        call.func.attr = seat_name(cls, attr, site.index)
-        if site.overwritten:
-            clone = ast.Attribute(call.args[0], 'clone', ast.Load())
-            call.args[0] = ast.Call(clone, [], [])
-        elif call.args:
-            hand_over_norm(call)
+def _redirect_calls(calls: list[SeatedCall], tree: ast.FunctionDef) -> None:
+    own = (tree.args.posonlyargs + tree.args.args)[0].arg
+    nodes = list(ast.walk(tree))
+    for _, index, seat, copies in calls:
+        call = nodes[index]
+        value = value_of(call)
+        call.func = ast.Attribute(ast.Name(own, ast.Load()), seat, ast.Load())
+        call.args, call.keywords = [value], []
+        if copies:
+            clone = ast.Attribute(value, 'clone', ast.Load())
+            call.args = [ast.Call(clone, [], [])]
+        else:
+            hand_over_norm(call, own)
+
+
+def value_of(call: ast.Call) -> ast.AST:
+    """The input in a call of an activation: ``x`` of ``F.relu(x)``,
+    ``self.relu(input=x)`` or ``x.relu()``."""
+    if call.args:
+        return call.args[0]
+    for keyword in call.keywords:
+        if keyword.arg != 'inplace':
+            return keyword.value
+    return call.func.value

@@ -1,26 +1,17 @@
-"""Every place in a model where a pointwise activation runs."""
-from collections.abc import Iterator
+"""Every place in a model where an activation runs, as a seat for a new one."""
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import torch.nn as nn
-from mmcv.cnn import is_norm
+from torch import Tensor
 
-from acon_mm.activations import AconBase
-from acon_mm.override.call_sites import CallSite, call_sites
-from acon_mm.override.conditions import runs
-from acon_mm.override.features import features_at, layers_at
-from acon_mm.override.kinds import start_of
-from acon_mm.override.per_width import ActPerWidth
-from acon_mm.override.seated import (
-    can_be_seated,
-    seat_name,
-    seated_names,
-    stock_class,
-)
+from acon_mm.activations import Start
+from acon_mm.override.channels import features_of
+from acon_mm.override.observe import PLACED, Calls
+from acon_mm.override.seated import SeatedCall
+from acon_mm.override.source import call_index, names_of, nodes_of, parse
 from acon_mm.width import Features
-
-# what an override puts on a seat
-PLACED = (AconBase, ActPerWidth)
 
 
 @dataclass
@@ -28,32 +19,46 @@ class Seat:
     """One activation at one place.
 
     Attributes:
-        path (str): Where it is, e.g. ``layer1.0.act2``; the path under which
-            its replacement will be found.
-        owner (nn.Module): The module whose code calls it.
-        attr (str): The stock activation's attribute in ``owner``.
-        site (CallSite, optional): The call; None in a list of layers.
-        seated (bool): Whether the call needs a seat of its own, because
-            ``owner`` calls ``attr`` at other places too or overwrites its
-            input.
-        old (nn.Module): The activation that runs there now.
+        path (str): Where its replacement will be found, e.g.
+            ``layer1.0.act2``.
+        owner (nn.Module): The module that holds it there.
+        name (str): Its name in ``owner``.
+        old (nn.Module, optional): The activation that runs there now, None
+            of a function.
+        kind (str): Name of the class of ``old``, or of the function.
+        start (Start, optional): How ACON begins as that.
+        stock (callable): What runs there now, but not in place.
         features (set[Features]): Channels of its inputs, several where one
             call serves several widths, none where they are not known.
+        calls (list[SeatedCall]): Calls of ``owner`` that must be made to go
+            to the seat; none where ``name`` is what they call.
+        inplace (bool): Whether ``old`` changes its input.
+        layers (list[nn.Module]): Layers that ran before it, the last first.
+        ran (bool): Whether a pass has reached it.
+        run (Run, optional): What reached it.
+        ran_first (bool): Whether that was the first one, in eval mode.
+        new (nn.Module, optional): The replacement, once it is built.
     """
     path: str
     owner: nn.Module
-    attr: str
-    site: CallSite | None
-    seated: bool
-    old: nn.Module
+    name: str
+    old: nn.Module | None
+    kind: str
+    start: Start | None
+    stock: Callable[[Tensor], Tensor]
     features: set[Features] = field(default_factory=set)
+    calls: list[SeatedCall] = field(default_factory=list)
+    inplace: bool = False
+    layers: list[nn.Module] = field(default_factory=list)
+    ran: bool = True
+    run: object = None
+    ran_first: bool = False
+    new: nn.Module | None = None
 
     @property
-    def spreads(self) -> bool:
-        """Whether it changes in place what is read after the call."""
-        return getattr(self.old, 'inplace', False) is True and any(
-            site.read_again for site in _running_sites(self.owner, self.attr)
-            if not self.seated or site.index == self.site.index)
+    def placed(self) -> bool:
+        """Whether an override before this one has been here."""
+        return isinstance(self.old, PLACED)
 
     @property
     def width(self) -> int | None:
@@ -70,7 +75,7 @@ class Seat:
     @property
     def follows_spatial_conv(self) -> bool:
         """Whether the convolution in front of it is larger than 1x1."""
-        for layer in layers_at(self.owner, self.site):
+        for layer in self._own_layers():
             kernel = getattr(layer, 'kernel_size', None)
             if kernel is not None:
                 return max(kernel if isinstance(kernel, tuple)
@@ -79,104 +84,137 @@ class Seat:
 
     @property
     def frozen(self) -> bool:
-        """Whether the layers in front of it (or its owner) are frozen.
+        """Whether the layer in front of it (or its owner) is frozen.
 
-        Norms alone say nothing: ``norm_cfg=dict(requires_grad=False)``
-        freezes those of stages that train.
+        Norms say nothing: ``norm_cfg=dict(requires_grad=False)`` freezes
+        those of stages that train.
         """
-        parameters = []
-        for layer in layers_at(self.owner, self.site):
-            parameters += layer.parameters()
-            if parameters and not is_norm(layer):
-                break
-        else:
-            parameters = list(self.owner.parameters())
+        layer = next(self._own_layers(), self.owner)
+        parameters = list(layer.parameters())
         return bool(parameters) and not any(
             p.requires_grad for p in parameters)
 
+    def _own_layers(self) -> Iterator[nn.Module]:
+        """Layers of the owner that ran before it, the last first."""
+        own = {}
+        for child in self.owner.children():
+            listed = isinstance(child, nn.ModuleList)
+            for layer in child.children() if listed else [child]:
+                own.update((id(part), layer) for part in layer.modules())
+        seen = [id(layer) for layer in self.layers]
+        yield from dict.fromkeys(own[i] for i in seen if i in own)
 
-def find_seats(model: nn.Module) -> Iterator[Seat]:
-    """Seats of all pointwise activations of ``model`` that can run.
 
-    An object that runs at several places has a seat at each of them; a name
-    under which it does not run (``MixFFN.activate`` of SegFormer) has none.
+def find_seats(calls: Iterable[Calls],
+               paths: dict[int, str]) -> tuple[list[Seat], list[Calls]]:
+    """Seats of what was seen to run.
+
+    An activation that one place calls keeps its name; one that several
+    places call, or whose input is changed later, gets a seat for each.
 
     Args:
-        model (nn.Module): A built model or a part of one.
+        calls (iterable of Calls): What an observer has noted.
+        paths (dict): Path of each module of the model by its ``id``.
 
-    Yields:
-        Seat: In the order of ``model.named_modules()``; activations of the
-        ACON family that were placed before are among them.
+    Returns:
+        tuple: The seats, and the calls that no seat can take: functions in
+        code that is not a module's own, or of kinds that ACON cannot be.
     """
-    for path, owner, attr in _holders(model):
-        sites = _running_sites(owner, attr)
-        indices = {site.index for site in sites}
-        if (len(indices) > 1 or any(site.overwritten for site in sites)) and (
-                can_be_seated(stock_class(type(owner)), attr)):
-            yield from _seats_of_calls(path, owner, attr, sites)
-        elif sites or _is_list(owner):
-            found = [features_at(owner, attr, site)
-                     for site in sites or [None]]
-            yield Seat(path, owner, attr, sites[0] if sites else None, False,
-                       getattr(owner, attr),
-                       set().union(*found) if all(found) else set())
+    registered: dict[tuple[int, str], list[Calls]] = {}
+    loose: list[list[Calls]] = []
+    for one in calls:
+        if one.owner is not None:
+            registered.setdefault((id(one.owner), one.name), []).append(one)
+        else:
+            loose.append([one])
+    seats, left, own = [], [], []
+    groups = [*registered.values(), *loose]
+    # `act(x)` in a loop over activations is many calls at one place
+    places = Counter(one.place.key for group in groups for one in group)
+    for group in groups:
+        first = group[0]
+        apart = first.owner is None or not isinstance(first.act, PLACED) and (
+            len(group) > 1 or first.overwritten or first.by_keyword)
+        located = apart and first.start is not None and all(
+            places[one.place.key] == 1 for one in group) and _located(group)
+        if located:
+            own += located
+        elif first.owner is not None:
+            path = f'{paths[id(first.owner)]}.{first.name}'.lstrip('.')
+            seats.append(_seat(path, first.owner, first.name, group, []))
+        else:
+            left += group
+    return seats + _own_seats(own, paths), left
 
 
-def idle_activations(model: nn.Module) -> Iterator[tuple[str, str]]:
-    """Pointwise activations without a seat.
-
-    Yields:
-        tuple[str, str]: The path, and why: its calls never run, or the
-        source of its owner has none (it may be called by another name or
-        from elsewhere).
-    """
-    for path, owner, attr in _holders(model):
-        if not _is_list(owner) and not _running_sites(owner, attr):
-            cls = stock_class(type(owner))
-            yield path, 'never called' if call_sites(cls, attr) else (
-                f'no call in the source of {cls.__name__}')
+Located = tuple[nn.Module, str, int, list[Calls]]
 
 
-def _seats_of_calls(path: str, owner: nn.Module, attr: str,
-                    sites: list[CallSite]) -> Iterator[Seat]:
-    for site in {site.index: site for site in sites}.values():
-        name = seat_name(type(owner), attr, site.index)
-        yield Seat(path[:-len(attr)] + name, owner, attr, site, True,
-                   getattr(owner, name, getattr(owner, attr)),
-                   features_at(owner, attr, site))
+def _located(group: list[Calls]) -> list[Located] | None:
+    """Caller, method and node of each call; None if one cannot be told."""
+    found: dict[tuple, Located] = {}
+    for calls in group:
+        place = calls.place
+        if place.method is None:
+            return None
+        names = names_of(type(place.caller), place.method)
+        index = call_index(place.method, place.traceback)
+        if not names or index is None or parse(place.method).decorator_list:
+            return None
+        key = id(place.caller), names[0], index
+        found.setdefault(key, (place.caller, names[0], index, []))[3].append(
+            calls)
+    return list(found.values())
 
 
-def _holders(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
-    """Path, module and attribute of each activation."""
-    placed = placed_parts(model)
-    for path, module in model.named_modules():
-        if id(module) in placed:
-            continue
-        seated = seated_names(type(module))
-        for name, child in module._modules.items():
-            if name not in seated and is_activation(child):
-                yield f'{path}.{name}' if path else name, module, name
+def _own_seats(located: list[Located], paths: dict[int, str]) -> list[Seat]:
+    """Seats with names of their own, numbered in the order of the source."""
+    callers = {id(caller): caller for caller, *_ in located}
+    seats = []
+    for caller_id, caller in callers.items():
+        mine = sorted((one for one in located if one[0] is caller),
+                      key=_position)
+        taken: dict[str, int] = {}
+        for _, method, index, calls in mine:
+            name = _free_name(caller, _base(caller, calls[0]), taken)
+            copies = any(c.overwritten for c in calls)
+            seats.append(_seat(
+                f'{paths[caller_id]}.{name}'.lstrip('.'), caller, name,
+                calls, [SeatedCall(method, index, name, copies)]))
+    return seats
 
 
-def placed_parts(model: nn.Module) -> set[int]:
-    """``id`` of each module of what an override has put into ``model``."""
-    return {id(part) for module in model.modules()
-            if isinstance(module, PLACED) for part in module.modules()}
+def _position(one: Located) -> tuple:
+    method = one[3][0].place.method
+    node = nodes_of(method)[one[2]]
+    return method.__code__.co_firstlineno, node.lineno, node.col_offset
 
 
-def is_activation(module: nn.Module | None) -> bool:
-    """Whether the override could replace it, or has put it there."""
-    return isinstance(module, PLACED) or start_of(module) is not None
+def _base(caller: nn.Module, calls: Calls) -> str:
+    """What a seat is called: after the attribute, ``act`` for ``relu``."""
+    attribute = calls.name if calls.owner is caller else 'relu'
+    if attribute == 'relu' and not hasattr(caller, 'act'):
+        return 'act'
+    return attribute
 
 
-def _is_list(owner: nn.Module) -> bool:
-    """Whether each of its layers runs: it has no code of its own."""
-    return isinstance(owner, (nn.Sequential, nn.ModuleList)) and (
-        type(owner).forward in (nn.Sequential.forward, nn.Module.forward))
+def _free_name(caller: nn.Module, base: str, taken: dict[str, int]) -> str:
+    number = taken.get(base, 0) + 1
+    while hasattr(caller, f'{base}{number}'):
+        if isinstance(getattr(caller, f'{base}{number}'), PLACED):
+            number += 1
+        else:
+            base = f'{base}_act'
+            number = taken.get(base, 0) + 1
+    taken[base] = number
+    return f'{base}{number}'
 
 
-def _running_sites(owner: nn.Module, attr: str) -> list[CallSite]:
-    if _is_list(owner):
-        return []
-    return [site for site in call_sites(stock_class(type(owner)), attr)
-            if runs(owner, site.conditions)]
+def _seat(path: str, owner: nn.Module, name: str, group: list[Calls],
+          calls: list[SeatedCall]) -> Seat:
+    first = group[0]
+    kind = first.name if first.act is None else type(first.act).__name__
+    return Seat(path, owner, name, first.act, kind, first.start,
+                first.stock, features_of([one.inputs for one in group]), calls,
+                any(one.inplace for one in group), first.layers,
+                ran_first=any(one.inputs[0] for one in group))

@@ -1,6 +1,5 @@
-"""The source of a module's methods, parsed."""
+"""The source of a method, parsed, and where in it a frame is."""
 import ast
-import copy
 import functools
 import inspect
 import textwrap
@@ -8,28 +7,7 @@ import types
 from collections.abc import Iterator
 
 import torch.nn as nn
-
-
-@functools.cache
-def methods(cls: type[nn.Module]) -> dict[str, types.FunctionType]:
-    """Functions that ``cls`` runs, by the name they have in it.
-
-    One that only ``super().<name>`` reaches has its class in front:
-    ``'AnchorHead.forward'``.
-    """
-    found: dict[str, types.FunctionType] = {}
-    last: dict[str, types.FunctionType] = {}  # as far as super() has come
-    for klass in cls.__mro__:
-        if klass in (nn.Module, object):
-            break
-        for name, value in vars(klass).items():
-            if not isinstance(value, types.FunctionType):
-                continue
-            if name not in last:
-                found[name] = last[name] = value
-            elif _calls_super(last[name], name):
-                found[f'{klass.__name__}.{name}'] = last[name] = value
-    return found
+from executing import Source
 
 
 @functools.cache
@@ -48,65 +26,75 @@ def parse(function: types.FunctionType) -> ast.FunctionDef | None:
     return definition
 
 
-def walk(tree: ast.FunctionDef | None) -> Iterator[ast.AST]:
-    """All nodes of a tree, none of a function without source."""
-    return iter(()) if tree is None else ast.walk(tree)
+@functools.cache
+def method_with(cls: type[nn.Module],
+                code: types.CodeType) -> types.FunctionType | None:
+    """The method of ``cls`` that ``code`` belongs to, inner functions too."""
+    for klass in cls.__mro__:
+        if klass in (nn.Module, object):
+            break
+        for value in vars(klass).values():
+            if isinstance(value, types.FunctionType) and _contains(
+                    value.__code__, code):
+                return value
+    return None
 
 
 @functools.cache
-def method_tree(cls: type[nn.Module], name: str) -> ast.FunctionDef | None:
-    """A method's tree with the layers in it that its callers hand over.
+def names_of(cls: type[nn.Module], method: types.FunctionType) -> list[str]:
+    """Names under which ``cls`` runs a method; none if only ``super()``
+    reaches it or a decorator does."""
+    return [name for name in dir(cls)
+            if inspect.getattr_static(cls, name) is method]
 
-    ``self.reg_pred(x, self.fcs)`` makes ``fcs`` of ``def reg_pred(self, x,
-    fcs)`` read ``self.fcs`` where all callers in ``cls`` agree.
+
+@functools.cache
+def nodes_of(function: types.FunctionType) -> list[ast.AST]:
+    """The nodes of :func:`parse`'s tree in the order of ``ast.walk``."""
+    tree = parse(function)
+    return [] if tree is None else list(ast.walk(tree))
+
+
+def call_index(method: types.FunctionType,
+               place: types.TracebackType) -> int | None:
+    """Which of a method's nodes the call at a place is.
+
+    Args:
+        method (FunctionType): The method that the place is in.
+        place (TracebackType): A frame and the instruction in it.
+
+    Returns:
+        int, optional: Position in :func:`nodes_of`; None if the instruction
+        is no call, or its source is not to be had.
     """
-    tree = parse(methods(cls)[name])
-    if tree is None or name == 'forward':
-        return tree
-    parameters = [arg.arg for arg in tree.args.args[1:]]
-    layers = {
-        parameter: sources.pop()
-        for parameter, *sources in zip(parameters, *_arguments(cls, name))
-        if len(set(sources)) == 1 and sources[0].startswith('self.')
-    }
-    if not layers:
-        return tree
-    tree = _Substitution(layers).visit(copy.deepcopy(tree))
-    set_parents(tree)
-    return tree
+    key = method, place.tb_frame.f_code, place.tb_lasti
+    if key not in _indices:
+        _indices[key] = _call_index(method, place)
+    return _indices[key]
 
 
-def _arguments(cls: type[nn.Module], name: str) -> list[list[str]]:
-    """Sources of the positional arguments of each ``self.<name>(...)``."""
-    return [[ast.unparse(value) for value in call.args]
-            for call in _self_calls(cls).get(name, ())]
+_indices: dict[tuple, int | None] = {}
 
 
-@functools.cache
-def _self_calls(cls: type[nn.Module]) -> dict[str, list[ast.Call]]:
-    """Calls of methods and layers of ``self`` in the class, by name."""
-    found: dict[str, list[ast.Call]] = {}
-    for function in methods(cls).values():
-        for node in walk(parse(function)):
-            path = self_path(getattr(node, 'func', None))
-            if path:
-                found.setdefault(path, []).append(node)
-    return found
-
-
-class _Substitution(ast.NodeTransformer):
-    """Put expressions where parameters are read."""
-
-    def __init__(self, layers: dict[str, str]) -> None:
-        self.layers = layers
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        if node.id not in self.layers or not isinstance(node.ctx, ast.Load):
-            return node
-        value = ast.parse(self.layers[node.id], mode='eval').body
-        for child in ast.walk(value):
-            ast.copy_location(child, node)
-        return value
+def _call_index(method: types.FunctionType,
+                place: types.TracebackType) -> int | None:
+    tree = parse(method)
+    try:
+        call = Source.executing(place).node
+    except Exception:  # of a source that changed since it was imported
+        call = None
+    if tree is None or not isinstance(call, ast.Call):
+        return None
+    around: ast.AST = call
+    line = method.__code__.co_firstlineno
+    while not (isinstance(around, ast.FunctionDef)
+               and around.name == tree.name and around.lineno == line):
+        around = getattr(around, 'parent', None)
+        if around is None:
+            return None
+    index = next(i for i, n in enumerate(ast.walk(around)) if n is call)
+    same = nodes_of(method)[index:index + 1]
+    return index if same and ast.dump(same[0]) == ast.dump(call) else None
 
 
 def set_parents(tree: ast.AST) -> None:
@@ -116,53 +104,24 @@ def set_parents(tree: ast.AST) -> None:
             child.parent = node
 
 
-def parents(node: ast.AST):
+def parents(node: ast.AST) -> Iterator[ast.AST]:
     """Nodes around ``node``, the nearest first."""
     while hasattr(node, 'parent'):
         node = node.parent
         yield node
 
 
-def self_path(node: ast.AST) -> str | None:
-    """``'a.b'`` of ``self.a.b``; ``self.a[0]`` is ``'a.0'``, ``self.a[i]``
-    (any of them) is ``'a'``."""
+def attribute_path(node: ast.AST, root: str = 'self') -> str | None:
+    """``'a.b'`` of ``self.a.b``."""
     if isinstance(node, ast.Name):
-        return '' if node.id == 'self' else None
-    if isinstance(node, ast.Attribute):
-        base, last = self_path(node.value), node.attr
-    elif isinstance(node, ast.Subscript):
-        base, last = self_path(node.value), _index(node.slice)
-    else:
+        return '' if node.id == root else None
+    if not isinstance(node, ast.Attribute):
         return None
-    if base is None or last is None:
-        return base or None
-    return f'{base}.{last}' if base else last
+    base = attribute_path(node.value, root)
+    return None if base is None else f'{base}.{node.attr}'.lstrip('.')
 
 
-@functools.cache
-def attributes(cls: type[nn.Module]) -> frozenset[str]:
-    """Names that ``cls`` has or that its code reads or sets on ``self``."""
-    found = set(dir(cls))
-    for function in methods(cls).values():
-        found.update(
-            node.attr for node in walk(parse(function))
-            if isinstance(node, ast.Attribute)
-            and getattr(node.value, 'id', None) == 'self')
-    return frozenset(found)
-
-
-def _index(node: ast.AST) -> str | None:
-    try:
-        value = ast.literal_eval(node)
-    except ValueError:
-        return None
-    return str(value) if isinstance(value, int) else None
-
-
-def _calls_super(function: types.FunctionType, name: str) -> bool:
-    tree = parse(function)
-    return tree is not None and any(
-        isinstance(node, ast.Attribute) and node.attr == name
-        and isinstance(node.value, ast.Call)
-        and getattr(node.value.func, 'id', None) == 'super'
-        for node in ast.walk(tree))
+def _contains(code: types.CodeType, other: types.CodeType) -> bool:
+    return code is other or any(
+        _contains(constant, other) for constant in code.co_consts
+        if isinstance(constant, types.CodeType))

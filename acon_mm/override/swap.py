@@ -6,34 +6,32 @@ import torch.nn as nn
 from mmcv.cnn import build_activation_layer
 from mmengine.registry import MODELS as ROOT_MODELS
 
+from acon_mm.act_cfg import META_ACON, check_act_cfg
 from acon_mm.activations import AconBase
-from acon_mm.override.functional_calls import functional_calls
-from acon_mm.override.kinds import start_of, unmatched_activations
+from acon_mm.override.find import Found, find
+from acon_mm.override.install import install
+from acon_mm.override.observe import placed_parts
 from acon_mm.override.per_width import ActPerWidth
 from acon_mm.override.placement import Placement
-from acon_mm.override.probe import probe_features
 from acon_mm.override.report import SwapReport
-from acon_mm.override.seated import seat_calls, stock_class
-from acon_mm.override.seats import (
-    PLACED,
-    Seat,
-    find_seats,
-    idle_activations,
-    placed_parts,
-)
+from acon_mm.override.runs import runnable
+from acon_mm.override.seated import stock_class
+from acon_mm.override.seats import Seat
+from acon_mm.override.verify import sound
 from acon_mm.width import Features
-
-DEFAULT_TYPE = 'acon_mm.MetaAconC'
 
 
 def swap_activations(model: nn.Module,
                      act_cfg: dict | None = None,
                      placement: str | Sequence[str] = 'paper',
-                     name: str | None = None) -> SwapReport:
+                     name: str | None = None,
+                     verify: bool = True,
+                     inputs: tuple | None = None) -> SwapReport:
     """Replace pointwise activations of ``model``, in place.
 
-    Where the source does not tell the width of a chosen activation, the
-    backbone runs on two empty images.
+    The model, or where that fails its parts, runs on small inputs to see
+    which activations run, from where and on how many channels. Modules and
+    functions (``F.relu``) are replaced alike.
 
     Args:
         model (nn.Module): A built model or a part of one, in any state of
@@ -46,50 +44,76 @@ def swap_activations(model: nn.Module,
             backbone without such blocks all), 'all', or patterns of module
             paths, as in :mod:`fnmatch`, each of which must match.
         name (str, optional): Model's name in the log. Defaults to its class.
+        verify (bool): Whether the swapped model runs once more: its outputs
+            must be the stock model's while each new activation computes what
+            it replaces, and each must get a gradient. What fails is put
+            back, with the reason in the report. Defaults to True.
+        inputs (tuple, optional): Positional arguments to run the model on.
+            Defaults to small images or what else its layers take.
 
     Returns:
         SwapReport: What was replaced by what, and what was left and why.
 
     Raises:
         TypeError: ``act_cfg`` is no dict, or no activation's.
-        ValueError: A placement or a pattern of it matches nothing, a width
-            cannot be known or is not the given ``num_channels``.
+        ValueError: A placement or a pattern of it matches nothing, or a
+            width cannot be known or is not the given ``num_channels``.
         KeyError: Unknown activation.
     """
     act_cfg = _complete(act_cfg)
     name = name or stock_class(type(model)).__name__
-    seats = list(find_seats(model))
-    chosen = Placement(placement).select(seats, model, name)
-    probe_features(model, [
-        seat for seat in chosen if not seat.features and not _placed(seat)])
     report = SwapReport(name, act_cfg['type'])
-    for seat in seats:
-        if not any(seat is one for one in chosen):
-            report.leave(seat.path, seat.old, 'outside the placement')
-        elif _placed(seat):
-            report.leave(seat.path, seat.old, 'already there')
-        elif seat.spreads:
-            report.leave(seat.path, seat.old, 'inplace, and its input is '
-                         'read again')
-        else:
-            report.swap(seat.path, seat.old, _replace(seat, act_cfg, name),
-                        seat.width)
-    for path, why in idle_activations(model):
-        report.leave(path, model.get_submodule(path), why)
-    for path, act in unmatched_activations(model):
-        report.leave(path, act, 'ACON cannot start like it')
-    report.functional = functional_calls(model)
+    with runnable(model):
+        found = find(model, inputs)
+        chosen = Placement(placement).select(
+            found.seats, model, name, len(found.functional))
+        new = _build_all([s for s in chosen if not s.placed], act_cfg, name,
+                         report)
+        if verify:
+            new = _verified(model, found, new, report)
+    install(new)
     _freeze_new(model)
+    _fill(report, found, chosen, new)
     report.log()
     return report
 
 
+def _verified(model: nn.Module, found: Found, seats: list[Seat],
+              report: SwapReport) -> list[Seat]:
+    """Seats whose swap leaves the model whole; the report has the others."""
+    kept = [seat for seat in seats if not seat.ran]
+    for run in found.runs:
+        good, bad = sound(model, run, [s for s in seats if s.run is run])
+        kept += good
+        for seat in seats:
+            if seat.path in bad:
+                report.leave(seat.path, seat.kind, bad[seat.path])
+    return [seat for seat in seats if seat in kept]
+
+
+def _fill(report: SwapReport, found: Found, chosen: list[Seat],
+          new: list[Seat]) -> None:
+    """Tell of every seat, in the order of the model."""
+    told = {entry.path for entry in report.left}
+    for seat in found.seats:
+        if any(seat is one for one in new):
+            report.swap(seat.path, seat.kind, seat.new, seat.width, seat.ran)
+        elif seat.placed:
+            report.leave(seat.path, seat.kind, 'already there')
+        elif not any(seat is one for one in chosen):
+            report.leave(seat.path, seat.kind, 'outside the placement')
+        elif seat.path not in told:
+            report.leave(seat.path, seat.kind, 'its width is not to be seen')
+    for path, kind, why in found.left:
+        report.leave(path, kind, why)
+    report.functional = found.functional
+
+
 def _complete(act_cfg: dict | None) -> dict:
     """A config of the new activation that has a type."""
-    if not isinstance(act_cfg or {}, dict):
-        raise TypeError(f'act_cfg={act_cfg!r} must be a dict: write '
-                        f"act_cfg=dict(type='{DEFAULT_TYPE}').")
-    return dict(dict(type=DEFAULT_TYPE), **(act_cfg or {}))
+    act_cfg = {} if act_cfg is None else act_cfg
+    check_act_cfg(act_cfg)
+    return dict(dict(type=META_ACON), **act_cfg)
 
 
 def _freeze_new(model: nn.Module) -> None:
@@ -105,37 +129,53 @@ def _freeze_new(model: nn.Module) -> None:
             module.training or id(module) not in new)
 
 
-def _placed(seat: Seat) -> bool:
-    """Whether an override before this one has been here."""
-    return isinstance(seat.old, PLACED)
+def _build_all(seats: list[Seat], act_cfg: dict, name: str,
+               report: SwapReport) -> list[Seat]:
+    """Seats that have a new activation now.
 
-
-def _replace(seat: Seat, act_cfg: dict, name: str) -> nn.Module:
-    """Put a new activation on the seat and return it."""
-    new = _build(seat, act_cfg, name)
-    reference = next(seat.owner.parameters(), None)
-    if reference is not None:
-        new.to(reference.device, reference.dtype)
-    if seat.frozen:
-        new.requires_grad_(False)
-    new.train(seat.old.training)
-    setattr(seat.owner, seat.path.rpartition('.')[2], new)
-    if seat.seated:
-        seat_calls(seat.owner, seat.attr, [seat.site.index])
-    return new
+    Raises:
+        ValueError: None has, since no width is known.
+    """
+    needs_width = 'num_channels' not in act_cfg
+    built, unknown = [], []
+    for seat in seats:
+        if seat.features or not (needs_width and _is_acon(act_cfg)):
+            seat.new = _build(seat, act_cfg, name)
+            built.append(seat)
+        else:
+            unknown.append(seat)
+    if unknown and not built:
+        raise ValueError(
+            f'The width of {name}.{unknown[0].path} ({unknown[0].kind}) '
+            'cannot be known: hand swap_activations(inputs=...) what the '
+            'model takes, or leave it out of placement by naming the paths '
+            "to swap, such as ['layer4.*'].")
+    return built
 
 
 def _build(seat: Seat, act_cfg: dict, name: str) -> nn.Module:
     """The new activation, one for each width where there are several."""
     if len(seat.features) < 2:
-        return _build_act(seat, act_cfg, name, next(iter(seat.features), None))
-    by_width = {features.width: features for features in seat.features}
-    return ActPerWidth(
-        lambda width: _build_act(seat, act_cfg, name, by_width[width]),
-        sorted(by_width), next(iter(seat.features)).channel_dim)
+        new = _build_act(seat, act_cfg, next(iter(seat.features), None))
+    else:
+        by_width = {features.width: features for features in seat.features}
+        new = ActPerWidth(
+            lambda width: _build_act(seat, act_cfg, by_width[width]),
+            sorted(by_width), next(iter(seat.features)).channel_dim)
+    reference = next((p for p in seat.owner.parameters()
+                      if p.is_floating_point()), None)
+    if reference is not None:
+        new.to(reference.device, reference.dtype)
+    if seat.frozen:
+        new.requires_grad_(False)
+    return new.train(seat.owner.training)
 
 
-def _build_act(seat: Seat, act_cfg: dict, name: str,
+def _is_acon(act_cfg: dict) -> bool:
+    return isinstance(_build_layer(act_cfg), AconBase)
+
+
+def _build_act(seat: Seat, act_cfg: dict,
                features: Features | None) -> nn.Module:
     cfg = dict(act_cfg)
     if cfg['type'] == 'PReLU' and features and features.channel_dim == 1:
@@ -145,12 +185,7 @@ def _build_act(seat: Seat, act_cfg: dict, name: str,
         return new
     if 'init' not in act_cfg:
         new.init = 'match'
-    if new.num_channels is None and features is None:
-        raise ValueError(
-            f'The width of {name}.{seat.path} ({type(seat.old).__name__}) '
-            'cannot be known: leave it out of placement by naming the paths '
-            "to swap, such as ['layer4.*'].")
-    new.start = start_of(seat.old) or new.start
+    new.start = seat.start or new.start
     if new.num_channels is not None:  # and so it has begun otherwise
         new.init_weights()
     if features is not None:
@@ -172,5 +207,5 @@ def _build_layer(cfg: dict) -> nn.Module:
                        f'activation: did you mean {near[0]!r}?') from error
     except TypeError as error:  # BN wants num_features
         raise TypeError(f'act_cfg={cfg} does not build an activation: '
-                        f"{error}; choose one such as '{DEFAULT_TYPE}'."
+                        f"{error}; choose one such as '{META_ACON}'."
                         ) from error

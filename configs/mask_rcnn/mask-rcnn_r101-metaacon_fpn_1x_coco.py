@@ -1,5 +1,7 @@
 _base_ = 'mmdet::mask_rcnn/mask-rcnn_r101_fpn_1x_coco.py'
 
+# inferencers read a checkpoint before they build the model
+custom_imports = dict(imports=['acon_mm'])
 # ReLU weights start it: the new activations begin where ReLU was
 model = dict(
     backbone=dict(type='acon_mm.ResNet', act_cfg=dict(type='MetaAconC')))

@@ -1,5 +1,7 @@
 _base_ = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
 
+# inferencers read a checkpoint before they build the model
+custom_imports = dict(imports=['acon_mm'])
 # the network has no stage of stride 4, so every level is one further
 roi_extractor = dict(featmap_strides=[8, 16, 32])
 # the weights are those of configs/imagenet

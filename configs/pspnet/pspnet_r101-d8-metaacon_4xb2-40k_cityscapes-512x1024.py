@@ -1,5 +1,7 @@
 _base_ = 'mmseg::pspnet/pspnet_r101-d8_4xb2-40k_cityscapes-512x1024.py'
 
+# inferencers read a checkpoint before they build the model
+custom_imports = dict(imports=['acon_mm'])
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 # ReLU weights start it: the new activations begin where ReLU was
 model = dict(

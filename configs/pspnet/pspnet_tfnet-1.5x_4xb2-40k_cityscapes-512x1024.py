@@ -1,5 +1,7 @@
 _base_ = 'mmseg::pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py'
 
+# inferencers read a checkpoint before they build the model
+custom_imports = dict(imports=['acon_mm'])
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 # the weights are those of configs/imagenet
 model = dict(

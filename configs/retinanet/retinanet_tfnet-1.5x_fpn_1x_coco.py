@@ -1,5 +1,7 @@
 _base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 
+# inferencers read a checkpoint before they build the model
+custom_imports = dict(imports=['acon_mm'])
 # the weights are those of configs/imagenet
 model = dict(
     backbone=dict(

@@ -1,4 +1,4 @@
-"""The stock models of MMDetection and MMSegmentation under the override."""
+"""The stock models of OpenMMLab, timm and torchvision under the override."""
 import sys
 from pathlib import Path
 

@@ -3,29 +3,32 @@ import contextlib
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 
 import torch
 from cpu_torchvision import make_importable
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.logging import MMLogger
 from torch import nn
 
-from stock_models.build import (
-    acon_modules,
-    backbone_of,
+from acon_mm.check.build import (
     build_stock,
     build_with_acon,
+    compared_part,
+    with_override,
 )
-from stock_models.compare import check_backbone, check_training_step
-from stock_models.configs import (
-    StockModel,
-    config_root,
-    reason,
-    shrink,
-    text,
-)
-from stock_models.weights import kept, on_sound_weights
+from acon_mm.check.compare import check_outputs, first_run
+from acon_mm.check.limit import acon_modules
+from acon_mm.check.subject import StockModel, reason, shrink, text
+from acon_mm.check.training import check_training_step
+from acon_mm.check.watch import Watch
+from acon_mm.check.weights import kept, on_sound_weights
+from stock_models.configs import WHOLE, config_root
+from stock_models.libraries import LIBRARIES, register_libraries
 
 PLACEMENTS = ('paper', 'all')
+# a model of more takes memory that two of them side by side may not have
+MOST_PARAMETERS = 400_000_000
 # deviations of backbones of the same class, config and new activations,
 # which many models share; those on the own initialization are not kept
 _compared: dict[tuple, str] = {}
@@ -51,15 +54,21 @@ def check_model(stock_model: StockModel, timeout: int,
     if stock_model.model is None:
         return row | dict(stock=stock_model.error)
     stock_model = stock_model._replace(model=shrink(stock_model.model))
+    library = stock_model.package in LIBRARIES
     # some models read 'configs/...' for a teacher
-    with contextlib.chdir(config_root(stock_model.package).parent):
+    with contextlib.nullcontext() if library else contextlib.chdir(
+            config_root(stock_model.package).parent):
         try:
             with _limited(timeout):
+                _require_memory(stock_model)
                 stock = build_stock(stock_model.package, stock_model.model)
+                row |= dict(parameters=sum(
+                    p.numel() for p in stock.parameters()))
+                if stock_model.package not in WHOLE:
+                    _require_activations(stock)
         except Exception as error:
             return row | dict(stock=reason(error))
-        row |= dict(stock='pass', parameters=sum(
-            p.numel() for p in stock.parameters()))
+        row |= dict(stock='pass')
         for placement in placements:
             try:
                 with _limited(timeout):
@@ -68,6 +77,31 @@ def check_model(stock_model: StockModel, timeout: int,
             except Exception as error:
                 row[placement] = reason(error)
     return row
+
+
+def _require_memory(stock_model: StockModel) -> None:
+    """Count the parameters before there are any."""
+    if stock_model.package in WHOLE:
+        return
+    try:
+        with torch.device('meta'):
+            model = build_stock(stock_model.package, stock_model.model)
+    except Exception:
+        return  # some read a number of a tensor when building
+    count = sum(p.numel() for p in model.parameters())
+    if count > MOST_PARAMETERS:
+        raise MemoryError(f'{count / 1e6:.0f} million parameters')
+
+
+def _require_activations(stock: nn.Module) -> None:
+    """Run a stock module, and refuse it if nothing could be swapped."""
+    training, feed, _ = on_sound_weights(
+        lambda: first_run(stock), stock, stock, stock)[0]
+    with torch.no_grad(), kept(stock), Watch(stock) as watch:
+        stock.train(training)
+        stock(*feed.arguments(next(stock.parameters()).dtype))
+    if not watch.ran:
+        raise NotImplementedError('no activation runs in it')
 
 
 def check_group(group: list[StockModel],
@@ -84,11 +118,16 @@ def check_group(group: list[StockModel],
 def describe(stock_model: StockModel) -> dict[str, object]:
     """The columns that name a model."""
     cfg = stock_model.model or {}
+    package = stock_model.package
+    whole = package in WHOLE
     return dict(
-        package=stock_model.package, config=stock_model.configs[0],
-        configs=len(stock_model.configs), model=cfg.get('type', ''),
-        backbone=next(_types(cfg, 'backbone'), ''),
-        parts=' '.join(sorted(set(_types(cfg)))))
+        package=package, version=version(MODULE2PACKAGE.get(package, package)),
+        config=stock_model.configs[0], configs=len(stock_model.configs),
+        model=cfg.get('type', ''),
+        backbone=next(_types(cfg, 'backbone'), '') if whole
+        else cfg.get('type', ''),
+        parts=' '.join(sorted(set(_types(cfg)))) if whole
+        else cfg.get('type', ''))
 
 
 def check_placement(stock_model: StockModel, stock: nn.Module,
@@ -99,9 +138,10 @@ def check_placement(stock_model: StockModel, stock: nn.Module,
         AssertionError: One does not hold; the message says which.
     """
     model = build_with_acon(  # (1)
-        stock_model.package, stock_model.model, placement, stock)
+        stock_model.package, with_override(stock_model.model, placement),
+        stock)
     with kept(stock):  # the norms' statistics
-        deviation, own_backbone = _check_backbone(  # (2)
+        deviation, own_backbone = _check_outputs(  # (2)
             stock_model, stock, model)
         step, own_step = on_sound_weights(  # (3), (4)
             lambda: check_training_step(stock_model, stock, model),
@@ -113,19 +153,20 @@ def check_placement(stock_model: StockModel, stock: nn.Module,
                                          else '')}
 
 
-def _check_backbone(stock_model: StockModel, stock: nn.Module,
-                    model: nn.Module) -> tuple[str, bool]:
-    backbone = backbone_of(stock)
-    key = (type(backbone), text(stock_model.model.get('backbone')), *(
+def _check_outputs(stock_model: StockModel, stock: nn.Module,
+                   model: nn.Module) -> tuple[str, bool]:
+    part = compared_part(stock)
+    key = (type(part), text(stock_model.model.get('backbone')), *(
         (path, repr(act), str(act.start))
-        for path, act in acon_modules(backbone_of(model) or model).items()))
+        for path, act in acon_modules(compared_part(model) or model).items()))
     if key in _compared:
         return _compared[key], False
     deviation, own = on_sound_weights(
-        lambda: check_backbone(stock, model), stock, model, backbone)
+        lambda: check_outputs(stock, model), stock, model, part)
+    shown = '' if deviation is None else f'{deviation.start:.2g}'
     if not own and 'backbone' in stock_model.model:
-        _compared[key] = deviation
-    return deviation, own
+        _compared[key] = shown
+    return shown, own
 
 
 def _types(cfg, *kinds: str) -> Iterator[str]:
@@ -159,8 +200,9 @@ def _limited(seconds: int) -> Iterator[None]:
 
 
 def prepare_process() -> None:
-    """One thread, no chatter, and mmpretrain where it is installed."""
+    """One thread, no chatter, and the libraries that are installed."""
     make_importable()
+    register_libraries()
     warnings.simplefilter('ignore')
     torch.set_num_threads(1)
     MMLogger.get_current_instance().setLevel('ERROR')

@@ -1,23 +1,23 @@
-"""The distinct models among the configs that mmdet and mmseg ship."""
+"""The distinct models among the configs that a package ships.
+
+A detector or segmentor of mmdet and mmseg is swept as a whole. Of any other
+package of OpenMMLab it is the backbones; timm and torchvision have models
+without configs.
+"""
 import contextlib
-import json
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 
-PACKAGES = ('mmdet', 'mmseg')
-# work that a config asks for and that no layer depends on
-FEW = dict(nms_pre=64, max_per_img=16, num_points=196, max_num=16)
-FEW_SAMPLES = 16
-# transformers whose position tables fit one size of image
-FIXED_SIZE = ('BEiT', 'MAE')
-SMALL_IMAGE = 64
+from acon_mm.check.subject import StockModel, reason, text
+from stock_models.libraries import LIBRARIES, models_of
 
+WHOLE = ('mmdet', 'mmseg')
 # what two models may differ in and still have the same activations, in
 # the same places and of the same widths
 NO_LAYERS = frozenset((
@@ -27,19 +27,30 @@ NO_LAYERS = frozenset((
 
 
 class StockConfig(NamedTuple):
-    """One config; ``model`` is None where ``error`` says why."""
+    """One config and what of it is swept; ``error`` says why nothing is."""
     package: str
     path: str
-    model: dict | None
+    models: list[dict]
     error: str = ''
 
 
-class StockModel(NamedTuple):
-    """One distinct model and the configs that have it."""
-    package: str
-    configs: list[str]
-    model: dict | None
-    error: str = ''
+def module_name(package: str) -> str:
+    """What is imported of an installed package, e.g. mmaction of mmaction2.
+
+    Raises:
+        ValueError: It is not installed, or ships no configs.
+    """
+    names = {distribution: name
+             for name, distribution in MODULE2PACKAGE.items()}
+    name = names.get(package, package)
+    spec = find_spec(name) if name.isidentifier() else None
+    if spec is None:
+        raise ValueError(f'{package!r} is not installed: pip install '
+                         f'{MODULE2PACKAGE.get(name, package)}')
+    if name not in LIBRARIES and not config_root(name).is_dir():
+        raise ValueError(f'{package!r} ships no configs: name a package of '
+                         f'OpenMMLab, {" or ".join(LIBRARIES)}')
+    return name
 
 
 def config_root(package: str) -> Path:
@@ -47,9 +58,9 @@ def config_root(package: str) -> Path:
     return Path(find_spec(package).origin).parent / '.mim' / 'configs'
 
 
-def list_configs() -> Iterator[tuple[str, str]]:
+def list_configs(packages: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(package, path) of all configs, those of ``_base_`` left out."""
-    for package in PACKAGES:
+    for package in packages:
         root = config_root(package)
         for path in sorted(root.rglob('*.py')):
             name = path.relative_to(root).as_posix()
@@ -63,26 +74,51 @@ def load_config(package: str, path: str) -> StockConfig:
     try:
         with contextlib.chdir(root.parent):  # some read 'configs/...'
             cfg = Config.fromfile(root / path)
+        model = cfg.get('model')
+        model = {} if model is None else model.to_dict()
     except Exception as error:
-        return StockConfig(package, path, None, reason(error))
-    if cfg.get('model') is None:
-        return StockConfig(package, path, None)
-    return StockConfig(package, path, cfg.model.to_dict())
+        return StockConfig(package, path, [], reason(error))
+    if package in WHOLE:
+        return StockConfig(package, path, [model] if model else [])
+    return StockConfig(package, path, list(_backbones(model)))
 
 
-def load_models(pool: Executor) -> list[StockModel]:
+def _load_one(names: tuple[str, str]) -> StockConfig:
+    return load_config(*names)
+
+
+def _backbones(cfg) -> Iterator[dict]:
+    """Configs of backbones anywhere in a model's."""
+    if isinstance(cfg, (list, tuple)):
+        for item in cfg:
+            yield from _backbones(item)
+    elif isinstance(cfg, dict):
+        for key, value in cfg.items():
+            if 'backbone' in key and isinstance(value, dict) and isinstance(
+                    value.get('type'), str):
+                yield value
+            else:
+                yield from _backbones(value)
+
+
+def load_models(packages: Sequence[str], pool: Executor) -> list[StockModel]:
     """All distinct models, in the order of their first configs."""
-    configs = pool.map(load_config, *zip(*list_configs()), chunksize=16)
+    listed = list_configs([p for p in packages if p not in LIBRARIES])
+    configs = pool.map(_load_one, listed, chunksize=16)
     models: dict[str, StockModel] = {}
     for config in configs:
-        if config.model is None and not config.error:
-            continue  # a config without a model
-        key = config.path if config.model is None else text(config.model)
-        model = models.setdefault(
-            f'{config.package} {key}',
-            StockModel(config.package, [], config.model, config.error))
-        model.configs.append(config.path)
-    return list(models.values())
+        for number, model in enumerate(config.models or [None]):
+            if model is None and not config.error:
+                continue  # a config without a model
+            key = config.path if model is None else text(model)
+            name = config.path + (f'#{number}' if number else '')
+            known = models.setdefault(
+                f'{config.package} {key}',
+                StockModel(config.package, [], model, config.error))
+            known.configs.append(name)
+    return list(models.values()) + [
+        model for package in packages if package in LIBRARIES
+        for model in models_of(package)]
 
 
 def group_by_layers(models: list[StockModel]) -> list[list[StockModel]]:
@@ -102,46 +138,3 @@ def _without(cfg, keys: frozenset[str]):
         return cfg
     return {name: _without(value, keys) for name, value in cfg.items()
             if name not in keys}
-
-
-def text(cfg) -> str:
-    """A config in one canonical line."""
-    return json.dumps(cfg, sort_keys=True, default=repr)
-
-
-def shrink(cfg):
-    """A model's config that is quick to build and to train a step.
-
-    Fewer proposals, samples, points and prompts, which cost most of a step
-    on the CPU and change no layer; a small image for the transformers that
-    take one size alone; and no checkpoint to download.
-    """
-    if isinstance(cfg, (list, tuple)):
-        return type(cfg)(shrink(item) for item in cfg)
-    if not isinstance(cfg, dict):
-        return cfg
-    if cfg.get('type') == 'Pretrained':
-        return None
-    small = {
-        name: min(value, FEW[name]) if name in FEW and isinstance(value, int)
-        else shrink(value)
-        for name, value in cfg.items()
-    }
-    if str(cfg.get('type')).endswith('Sampler') and 'num' in cfg:
-        small['num'] = min(cfg['num'], FEW_SAMPLES)
-    if cfg.get('type') in FIXED_SIZE and 'img_size' in cfg:
-        small['img_size'] = SMALL_IMAGE
-    if 'templates' in cfg:
-        small['templates'] = ['a photo of a {}.']
-    if isinstance(cfg.get('pretrained'), str):
-        small['pretrained'] = None
-    return small
-
-
-def reason(error: BaseException) -> str:
-    """One line that says what went wrong, without local paths."""
-    text = ' '.join(str(error).split()).replace(os.path.expanduser('~'), '~')
-    for package in ('mmdet', 'mmseg', 'torch'):
-        site = Path(find_spec(package).origin).parents[1]
-        text = text.replace(f'{site}/', '')
-    return f'{type(error).__name__}: {text}'[:240]

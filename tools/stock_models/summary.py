@@ -1,34 +1,41 @@
 """The page that says what the table of the sweep holds."""
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
+from mmengine.config.utils import MODULE2PACKAGE
+
+from acon_mm.check.compare import TOLERANCE
+from acon_mm.check.limit import SHARP_BETA
 from stock_models.checks import PLACEMENTS
-from stock_models.compare import SHARP_BETA, TOLERANCE
-from stock_models.configs import PACKAGES
+from stock_models.configs import WHOLE
+from stock_models.libraries import LIBRARIES
 from stock_models.table import Row, read_rows
 
-DISTRIBUTIONS = dict(mmdet='mmdet', mmseg='mmsegmentation')
 HEAD = """\
 # The override on every stock model
 
 <!-- Made by `python tools/check_stock_configs.py --summary`. -->
 
-Each distinct model of the configs that MMDetection and MMSegmentation ship
-is built as it is and, where that works on a CPU with the installed packages,
-again with `type='acon_mm.<model>'` (MetaAconC, the default) at
-`placement='paper'` and `'all'`. A model passes if
+Each distinct model of the configs that MMDetection and MMSegmentation ship,
+each distinct backbone of those that other packages of OpenMMLab ship, and one
+small model or more of each family in timm and torchvision, is built as it is
+and, where that works on a CPU with the installed packages, again with
+`type='acon_mm.<model>'` (MetaAconC, the default) at `placement='paper'` and
+`'all'`. A model passes if
 
 1. nothing but activations changed: all other tensors keep name and shape;
-2. with `init='match'` the backbone's outputs are within {tolerance:.0%} of
-   the stock ones (mean difference over standard deviation, the same
-   weights), each activation as close as ACON comes to what it replaces:
-   ReLU, LeakyReLU and PReLU at beta = {beta:.0e}, SiLU as it is, ReLU6,
-   GELU, Hardswish and Mish by their own formulas;
+2. with `init='match'` the outputs (of a detector or segmentor its
+   backbone's) are within {tolerance:.0%} of the stock ones (mean difference
+   over standard deviation, the same weights), each activation as close as
+   ACON comes to what it replaces: ReLU, LeakyReLU and PReLU at
+   beta = {beta:.0e}, SiLU as it is, ReLU6, GELU, Hardswish and Mish by their
+   own formulas; the channels are those of the layer in front, what still
+   runs is in the report, and a deep copy computes the same;
 3. after one training step on a small batch every new parameter that is not
-   frozen has a finite gradient, so DDP finds no unused ones;
+   frozen has a finite gradient, so DDP finds no unused ones (the mean of the
+   outputs is the loss of a backbone, and of a model that has none on a CPU);
 4. the optimizer builds with `paramwise_cfg`.
 
 The weights are PyTorch's own random ones. Where they compute no number, a
@@ -39,7 +46,8 @@ Models that differ only in classes, pretrained weights, testing, data
 preprocessor, `align_corners` or drop rates have the same layers and are
 checked once. Each of the {checked} models checked, with the reason where it
 fails, has a row in [`stock_models.csv`](stock_models.csv);
-`python tools/check_stock_configs.py` checks those that have none.
+`python tools/check_stock_configs.py PACKAGE ...` checks those that have none.
+A backbone in which no activation runs counts as one that does not build.
 """
 
 
@@ -64,10 +72,13 @@ def _counts(rows: list[Row]) -> Iterator[str]:
     yield ('| package | configs | distinct models | build here | '
            + ' | '.join(f"pass at `'{p}'`" for p in PLACEMENTS) + ' |')
     yield '|---' * (4 + len(PLACEMENTS)) + '|'
-    for package in PACKAGES:
+    packages = Counter(row['package'] for row in rows)
+    for package in sorted(packages, key=lambda p: (
+            p not in WHOLE, p in LIBRARIES, p)):
         own = [row for row in rows if row['package'] == package]
         built = [row for row in own if row['stock'] == 'pass']
-        cells = [f'{package} {version(DISTRIBUTIONS[package])}',
+        versions = dict.fromkeys(row['version'] for row in own)
+        cells = [' '.join([MODULE2PACKAGE.get(package, package), *versions]),
                  sum(int(row['configs']) for row in own), len(own),
                  len(built)]
         for placement in PLACEMENTS:
@@ -102,12 +113,15 @@ def _deviations(rows: list[Row]) -> Iterator[str]:
     yield ('ReLU starts at beta = 30, at most 0.0093 away at each '
            'activation. How far the outputs\nof the whole backbone are '
            'then from the stock ones depends on its depth; these are\n'
-           'medians over the models of a backbone with random weights '
-           'and norms by batch statistics,\nwhich amplify a difference.\n')
+           'medians over the detectors and segmentors of a backbone '
+           'with random weights and norms by\nbatch statistics, which '
+           'amplify a difference.\n')
     yield "| backbone | models | at `'paper'` | at `'all'` |"
     yield '|---|---|---|---|'
     by_type: dict[str, list[Row]] = {}
     for row in rows:
+        if row['package'] not in WHOLE:
+            continue
         if row['paper_deviation'] and row['all_deviation']:
             by_type.setdefault(row['backbone'], []).append(row)
     for backbone, own in sorted(by_type.items()):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 COLUMNS = (
-    'package', 'config', 'configs', 'model', 'backbone', 'parts',
+    'package', 'version', 'config', 'configs', 'model', 'backbone', 'parts',
     'parameters', 'stock',
     'paper', 'paper_swapped', 'paper_deviation', 'paper_step', 'all',
     'all_swapped', 'all_deviation', 'all_step', 'same_as')

@@ -78,7 +78,8 @@ def kept(module: nn.Module, parameters: bool = False) -> Iterator[None]:
     finally:
         with torch.no_grad():
             for name, tensor in tensors().items():
-                if name in saved:
+                # a table of positions may have grown to fit the image
+                if name in saved and tensor.shape == saved[name].shape:
                     tensor.copy_(saved[name])
 
 

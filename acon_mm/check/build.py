@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 
 import torch
 from mmengine.config import ConfigDict
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
-from acon_mm.activations import AconBase
-from stock_models.weights import fill, open_branches
+from acon_mm.check.limit import acon_modules
+from acon_mm.check.weights import fill, open_branches
 
 # functions of torch.nn.init that draw numbers
 INITIALIZERS = [
@@ -28,26 +29,29 @@ def build_stock(package: str, model_cfg: dict) -> nn.Module:
         # memory that only a checkpoint fills (CLIP's text encoder)
         if not (parameter.abs() < UNLIKELY).all():
             fill(parameter, 0.02)
-    backbone = backbone_of(model)
-    if backbone is not None:
-        open_branches(backbone)
+    part = compared_part(model)
+    if part is not None:
+        open_branches(part)
     return model
 
 
-def build_with_acon(package: str, model_cfg: dict, placement: str,
+def with_override(model_cfg: dict, placement: str) -> dict:
+    """The config of a model with the one-line override."""
+    return model_cfg | dict(type=f'acon_mm.{model_cfg["type"]}',
+                            placement=placement)
+
+
+def build_with_acon(package: str, model_cfg: dict,
                     stock: nn.Module) -> nn.Module:
-    """The model with the one-line override, on the weights of ``stock``.
+    """A model with the override, on the weights of ``stock``.
 
     Raises:
         AssertionError: A tensor of ``stock`` has no partner of its name and
             shape, or a tensor that is no activation's is new.
     """
-    cfg = ConfigDict(model_cfg)
-    cfg['type'] = f'acon_mm.{cfg["type"]}'
-    cfg['placement'] = placement
     init_default_scope(package)
     with _patched_init(**{name: _nothing for name in INITIALIZERS}):
-        model = MODELS.build(cfg)
+        model = MODELS.build(ConfigDict(model_cfg))
     ours = {id(t) for act in acon_modules(model).values()
             for t in act.state_dict(keep_vars=True).values()}
     old, new = stock.state_dict(), model.state_dict(keep_vars=True)
@@ -65,10 +69,9 @@ def build_with_acon(package: str, model_cfg: dict, placement: str,
     return model
 
 
-def acon_modules(model: nn.Module) -> dict[str, AconBase]:
-    """Activations of the ACON family by their paths."""
-    return {name: module for name, module in model.named_modules()
-            if isinstance(module, AconBase)}
+def compared_part(model: nn.Module) -> nn.Module | None:
+    """What of a model is compared: OpenMMLab's models by the backbone."""
+    return backbone_of(model) if isinstance(model, BaseModel) else model
 
 
 def backbone_of(model: nn.Module) -> nn.Module | None:

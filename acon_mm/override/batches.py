@@ -1,0 +1,120 @@
+"""Small drawn batches for the models of OpenMMLab's packages."""
+from typing import Any
+
+import torch
+import torch.nn as nn
+from mmengine.structures import InstanceData, PixelData
+
+BATCH_SIZE = 2
+# the drawn maps of classes are of bytes
+MOST_CLASSES = 255
+
+
+def training_batch(model: nn.Module, size: int,
+                   device: torch.device) -> dict[str, Any]:
+    """``inputs`` and ``data_samples`` of ``model.forward``.
+
+    Args:
+        model (nn.Module): A detector, segmentor, classifier or another
+            model with a ``data_preprocessor``.
+        size (int): Height and width of the images.
+        device (torch.device): Where they shall be.
+
+    Returns:
+        dict: Those of a model whose package is not known have no
+        ``data_samples``.
+    """
+    packages = {cls.__module__.partition('.')[0]
+                for cls in type(model).__mro__}
+    for package, make in _BATCHES.items():
+        if package in packages:
+            return make(model, size, device)
+    return dict(inputs=_images(model, size, device))
+
+
+def _images(model: nn.Module, size: int, device: torch.device):
+    """(2, C, size, size) of noise; C of the first convolution."""
+    channels = next((m.in_channels for m in model.modules()
+                     if isinstance(m, nn.Conv2d)), 3)
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(BATCH_SIZE, channels, size, size,
+                       generator=generator).to(device)
+
+
+def _classes(model: nn.Module) -> int:
+    counts = [getattr(module, name, None) for module in model.modules()
+              for name in ('num_classes', 'num_things_classes')]
+    return min([n for n in counts if isinstance(n, int) and n > 0]
+               + [MOST_CLASSES])
+
+
+def _segmentation(model: nn.Module, size: int,
+                  device: torch.device) -> dict[str, Any]:
+    from mmseg.structures import SegDataSample
+    generator = torch.Generator().manual_seed(0)
+
+    def sample() -> SegDataSample:
+        made = SegDataSample(metainfo=dict(
+            img_shape=(size, size), ori_shape=(size, size),
+            pad_shape=(size, size), batch_input_shape=(size, size)))
+        for name, classes in (('gt_sem_seg', _classes(model)),
+                              ('gt_edge_map', 2)):
+            setattr(made, name, PixelData(data=torch.randint(
+                classes, (1, size, size), generator=generator)))
+        return made.to(device)
+
+    return dict(inputs=_images(model, size, device),
+                data_samples=[sample() for _ in range(BATCH_SIZE)])
+
+
+def _classification(model: nn.Module, size: int,
+                    device: torch.device) -> dict[str, Any]:
+    from mmpretrain.structures import DataSample
+    return dict(inputs=_images(model, size, device), data_samples=[
+        DataSample().set_gt_label(label).to(device)
+        for label in range(BATCH_SIZE)])
+
+
+def _detection(model: nn.Module, size: int,
+               device: torch.device) -> dict[str, Any]:
+    from mmdet.structures import ReIDDataSample
+    from mmdet.testing import demo_mm_inputs
+    from mmdet.testing._utils import demo_track_inputs
+    preprocessor, classes = model.data_preprocessor, _classes(model)
+    kind = type(preprocessor).__name__
+    if 'ReID' in kind:  # their pooling fits one shape of image
+        return dict(
+            inputs=_images(model, size, device)[..., :size // 2],
+            data_samples=[ReIDDataSample().set_gt_label(label)
+                          for label in range(BATCH_SIZE)])
+    masks = any('mask' in f'{name}{type(module).__name__}'.lower()
+                for name, module in model.named_modules())
+    if 'Track' in kind:
+        batch = demo_track_inputs(
+            batch_size=BATCH_SIZE, num_frames=2, key_frames_inds=[0],
+            image_shapes=(3, size, size), num_items=[3] * BATCH_SIZE,
+            num_classes=1, with_mask=masks)
+    else:
+        batch = demo_mm_inputs(
+            batch_size=BATCH_SIZE, image_shapes=(3, size, size),
+            num_items=[3] * BATCH_SIZE, num_classes=max(2, classes),
+            with_mask=masks, with_semantic=True, use_box_type=True)
+        for sample in batch['data_samples']:
+            instances = sample.gt_instances
+            instances.labels %= classes
+            sample.proposals = InstanceData(  # of Fast R-CNN
+                bboxes=instances.bboxes.tensor,
+                scores=torch.ones(len(instances)))
+            sample.gt_sem_seg.sem_seg = (
+                sample.gt_sem_seg.sem_seg.long() % classes)
+    # those pad to the full size of the training images
+    augments, preprocessor.batch_augments = getattr(
+        preprocessor, 'batch_augments', None), None
+    try:
+        return preprocessor(batch, training=True)
+    finally:
+        preprocessor.batch_augments = augments
+
+
+_BATCHES = dict(mmdet=_detection, mmseg=_segmentation,
+                mmpretrain=_classification)

@@ -1,0 +1,120 @@
+"""In which dimension of an input the channels are."""
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from acon_mm.width import Features
+
+# dimensions behind the channels in what a layer returns
+_SPATIAL = {
+    F.conv1d: 1, F.conv2d: 2, F.conv3d: 3, F.conv_transpose1d: 1,
+    F.conv_transpose2d: 2, F.conv_transpose3d: 3, F.linear: 0}
+_NORMS = (F.batch_norm, F.group_norm, F.instance_norm)
+
+Input = tuple[torch.Size, int | None]
+
+
+def channels_of_layer(function: Callable, args: tuple,
+                      out: Tensor) -> int | None:
+    """Dimension of the channels in what a layer returns, None of others."""
+    if function in _SPATIAL:
+        return out.dim() - 1 - _SPATIAL[function]
+    if function in _NORMS and out.dim() > 1:
+        return 1
+    if function is F.layer_norm and len(args) > 1 and len(args[1]) == 1:
+        return out.dim() - 1
+    return None
+
+
+def find_channel_dim(value: Tensor, recent: Sequence[tuple[Tensor, int]],
+                     ) -> int | None:
+    """Dimension of the channels of an activation's input.
+
+    A layer's own output has them where the layer puts them. Elsewhere, if
+    gradients are recorded, the channels are the dimension of which one slice
+    depends on one channel of a layer before.
+
+    Args:
+        value (Tensor): The input, of any shape.
+        recent (sequence): Outputs of the last layers, the latest last, each
+            with its dimension of channels.
+
+    Returns:
+        int, optional: None if it is not to be seen.
+    """
+    for out, dim in recent:
+        if out is value:
+            return dim
+    if not (torch.is_grad_enabled() and value.requires_grad):
+        return None
+    for out, dim in reversed(recent):
+        if out.requires_grad and out.size(dim) > 1:
+            found = [d for d in range(1, value.dim())
+                     if _is_of_one_channel(value.select(d, 0), out, dim)]
+            if len(found) == 1:
+                return found[0]
+    return None
+
+
+def _is_of_one_channel(part: Tensor, out: Tensor, dim: int) -> bool:
+    with torch.enable_grad():
+        grad, = torch.autograd.grad(
+            part.sum(), out, retain_graph=True, allow_unused=True)
+    if grad is None:
+        return False
+    return int(grad.transpose(0, dim).flatten(1).ne(0).any(1).sum()) == 1
+
+
+def features_of(calls: Iterable[Sequence[Sequence[Input]]]) -> set[Features]:
+    """Channels of all inputs of an activation.
+
+    What a layer did not tell, the images do: they differ from run to run in
+    everything but the channels.
+
+    Args:
+        calls (iterable): For each place that calls it, for each run, the
+            shape and the dimension of channels of each input.
+
+    Returns:
+        set[Features]: None if they are not to be seen.
+    """
+    found: dict[int, set[int]] = {}
+    vectors: set[int] = set()  # (N, C), whichever dimension others name
+    for runs in calls:
+        for seen in itertools.zip_longest(*filter(None, runs)):
+            seen = [one for one in seen if one is not None]
+            shape = seen[0][0]
+            dim = next((d for _, d in seen if d is not None), None)
+            if dim is None:
+                dim = _constant_dim([s for s, _ in seen])
+            if not dim:  # an image without a batch has them in the first
+                return set()
+            if len(shape) == 2 and dim == 1:
+                vectors.add(shape[1])
+            else:
+                found.setdefault(_signed(dim, shape), set()).add(shape[dim])
+    if len(found) > 1:
+        return set()
+    for dim, widths in found.items():
+        return {Features(width, dim) for width in widths | vectors}
+    return {Features(width, -1) for width in vectors}
+
+
+def _constant_dim(shapes: list[torch.Size]) -> int | None:
+    """The one dimension behind the batch's that is the same in all."""
+    first = shapes[0]
+    if len(first) == 2:
+        return 1
+    if any(len(shape) != len(first) for shape in shapes):
+        return None
+    same = [d for d in range(1, len(first))
+            if len({shape[d] for shape in shapes}) == 1]
+    return same[0] if len(same) == 1 else None
+
+
+def _signed(dim: int, shape: torch.Size) -> int:
+    """As ``channel_dim`` names it: -1 of the last."""
+    return -1 if dim == len(shape) - 1 else dim

@@ -1,0 +1,326 @@
+"""Seeing the activations of a model run: which, from where, on what.
+
+A model runs under an :class:`Observer`. Each registered activation is, for
+that time, an object of its own under each of its names, so that a call tells
+the name that it came by; a ``TorchFunctionMode`` sees what is called as a
+function. The frame of a call tells the module and the place in its code.
+"""
+import collections
+import contextlib
+import copy
+import sys
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from acon_mm.activations import AconBase, Start
+from acon_mm.override.channels import channels_of_layer, find_channel_dim
+from acon_mm.override.kinds import (
+    function_name,
+    is_unmatched,
+    start_of,
+    start_of_function,
+    stock_function,
+    stock_module,
+)
+from acon_mm.override.per_width import ActPerWidth
+from acon_mm.override.source import method_with
+
+# what an override puts on a seat
+PLACED = (AconBase, ActPerWidth)
+# code between a call and what it calls
+BETWEEN = ('torch.nn.modules.module', 'torch.overrides',
+           'torch.nn.functional', 'torch._jit_internal')
+LAYERS = (F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d,
+          F.conv_transpose2d, F.conv_transpose3d, F.linear)
+# operators of activations, whoever calls them
+OPERATORS = ('relu', 'leaky_relu', 'silu', 'gelu', 'hardtanh', 'hardswish',
+             'mish')
+# how many layers an input's channels are looked for
+RECENT = 6
+
+
+@dataclass
+class Place:
+    """Where a call is: an instruction of a method of a module.
+
+    Attributes:
+        caller (nn.Module, optional): ``self`` of the method; None if the
+            call is in no method of a module of the model.
+        method (FunctionType, optional): The method.
+        traceback (TracebackType): The frame and the instruction in it.
+    """
+    caller: nn.Module | None
+    method: types.FunctionType | None
+    traceback: types.TracebackType
+
+    @property
+    def key(self) -> tuple:
+        at = self.traceback
+        return id(self.caller), at.tb_frame.f_code, at.tb_lasti
+
+
+@dataclass
+class Calls:
+    """All calls of one activation from one place.
+
+    Attributes:
+        place (Place): Where.
+        owner (nn.Module, optional): The module that the activation is
+            registered in; None of a function or a module that is nowhere.
+        name (str): Its name there, or the function's.
+        start (Start, optional): How ACON begins like it; None where it
+            cannot.
+        stock (callable): What it computes, but not in place.
+        act (nn.Module, optional): The activation, None of a function.
+        inputs (list): Shape and channels' dimension, if that is known, of
+            each input, one list for each run.
+        inplace, by_keyword, overwritten (bool): Whether it changes its
+            input; the input came by keyword; others change it later.
+        layers (list[nn.Module]): Layers that ran before, the last first.
+    """
+    place: Place
+    owner: nn.Module | None
+    name: str
+    start: Start | None
+    stock: Callable[[Tensor], Tensor]
+    act: nn.Module | None = None
+    inputs: list[list[tuple[torch.Size, int | None]]] = field(
+        default_factory=list)
+    inplace: bool = False
+    by_keyword: bool = False
+    overwritten: bool = False
+    layers: list[nn.Module] = field(default_factory=list)
+    tensors: list[tuple[Tensor, int]] = field(default_factory=list)
+
+
+class Observer(TorchFunctionMode):
+    """Notes the activations of ``model`` that run while it is entered.
+
+    Args:
+        model (nn.Module): The model, or a part of it.
+
+    Attributes:
+        calls (dict): :class:`Calls` by what was called from where.
+        hidden (list[str]): Operators that ran in code which Python does not
+            see, such as a scripted module's.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.ids = {id(module) for module in model.modules()}
+        self.calls: dict[tuple, Calls] = {}
+        self.hidden: list[str] = []
+        self.runs = 0
+        self._inside = False
+        self._recent: collections.deque[tuple[Tensor, int]] = (
+            collections.deque(maxlen=RECENT))
+        self._weights = {
+            id(p): module for module in model.modules()
+            for p in module.parameters(recurse=False)}
+        self._order: dict[int, nn.Module] = {}
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = None if self._inside else function_name(func, args, kwargs)
+        if name is None:
+            out = func(*args, **kwargs)
+            self._note_layer(func, args, out)
+            return out
+        value = args[0] if args else kwargs.get('input')
+        frame = _outside(sys._getframe(1))
+        act = _self_of(frame)
+        if id(act) in self.ids and is_unmatched(act):
+            return self._within(lambda: func(*args, **kwargs))
+        if start_of(act) is not None or is_unmatched(act):
+            # a module that is registered nowhere
+            frame, name = _outside(frame.f_back), type(act).__name__
+            start, stock = start_of(act), stock_module(act)
+        else:
+            act, start = None, start_of_function(name, args, kwargs)
+            stock = stock_function(name, args, kwargs)
+        inplace = bool(kwargs.get('inplace', getattr(act, 'inplace', False))
+                       or func.__name__.endswith('_')
+                       or any(a is True for a in args[1:]))
+        return self._note(
+            Calls(self._place(frame), None, name, start, stock, act,
+                  inplace=inplace),
+            value, lambda: func(*args, **kwargs))
+
+    @contextlib.contextmanager
+    def run(self) -> Iterator[None]:
+        """One pass of the model, of which everything is noted."""
+        for calls in self.calls.values():
+            calls.inputs.append([])
+        self.runs += 1
+        self._order.clear()
+        try:
+            with self._recording(), contextlib.ExitStack() as stack:
+                if self.runs == 1:
+                    stack.enter_context(_Operators(self))
+                stack.enter_context(self)
+                yield
+        finally:
+            for calls in self.calls.values():
+                calls.overwritten |= any(
+                    tensor._version != version
+                    for tensor, version in calls.tensors)
+                calls.tensors.clear()
+            self._recent.clear()
+
+    @contextlib.contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Give each name of an activation an object that notes its calls."""
+        saved, recorded = [], []
+        for _, owner, name, act in list(activations(self.model)):
+            saved.append((owner, name, act))
+            # one with a forward of its own is bound to the object
+            twin = act if isinstance(act, PLACED) or (
+                'forward' in vars(act)) else copy.copy(act)
+            recorded.append((twin, vars(twin).get('forward')))
+            vars(twin)['forward'] = self._recorder(
+                owner, name, act, twin.forward)
+            owner._modules[name] = twin
+        try:
+            yield
+        finally:
+            for owner, name, act in saved:
+                owner._modules[name] = act
+            for twin, forward in reversed(recorded):
+                vars(twin).pop('forward')
+                if forward is not None:
+                    vars(twin)['forward'] = forward
+
+    def _recorder(self, owner: nn.Module, name: str, act: nn.Module,
+                  forward: Callable) -> Callable:
+
+        def record(*args, **kwargs):
+            if self._inside:
+                return forward(*args, **kwargs)
+            value = args[0] if args else next(iter(kwargs.values()), None)
+            calls = Calls(
+                self._place(_outside(sys._getframe(1))), owner, name,
+                start_of(act), stock_module(act), act,
+                inplace=getattr(act, 'inplace', False) is True,
+                by_keyword=bool(kwargs))
+            return self._note(calls, value,
+                              lambda: forward(*args, **kwargs))
+
+        return record
+
+    def _note(self, calls: Calls, value: Tensor, run: Callable):
+        dim = None
+        if isinstance(value, Tensor) and value.is_floating_point():
+            key = id(calls.owner), calls.name, calls.place.key
+            calls = self.calls.setdefault(key, calls)
+            while len(calls.inputs) < self.runs:
+                calls.inputs.append([])
+            dim = find_channel_dim(value, self._recent)
+            calls.inputs[-1].append((value.shape, dim))
+            calls.layers = list(reversed(self._order.values()))
+        out = self._within(run)
+        if isinstance(value, Tensor):
+            calls.tensors.append((value, value._version))
+        return out
+
+    def note_operator(self, name: str) -> None:
+        """Keep one of the first run that no function or module explains."""
+        if not self._inside and name.rstrip('_') in OPERATORS:
+            self.hidden.append(name)
+
+    def _within(self, run: Callable):
+        self._inside = True
+        try:
+            return run()
+        finally:
+            self._inside = False
+
+    def _note_layer(self, func: Callable, args: tuple, out) -> None:
+        dim = channels_of_layer(func, args, out)
+        if dim is not None:
+            self._recent.append((out, dim))
+        module = self._weights.get(id(args[1])) if (
+            func in LAYERS and len(args) > 1) else None
+        if module is not None:
+            self._order.pop(id(module), None)
+            self._order[id(module)] = module
+
+    def _place(self, frame: types.FrameType) -> Place:
+        place = types.TracebackType(
+            None, frame, frame.f_lasti, frame.f_lineno)
+        code, around = frame.f_code, frame
+        while around is not None and around.f_globals.get(
+                '__name__') not in BETWEEN:
+            for value in _first_values(around):
+                if id(value) in self.ids:
+                    method = method_with(type(value), code)
+                    if method is not None:
+                        return Place(value, method, place)
+            around = around.f_back
+        return Place(None, None, place)
+
+
+class _Operators(TorchDispatchMode):
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__()
+        self.observer = observer
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.observer.note_operator(func._schema.name.partition('::')[2])
+        return func(*args, **(kwargs or {}))
+
+
+def is_activation(module: nn.Module | None) -> bool:
+    """Whether the override could replace it, or has put it there."""
+    return isinstance(module, PLACED) or start_of(module) is not None
+
+
+def activations(model: nn.Module) -> Iterator[
+        tuple[str, nn.Module, str, nn.Module]]:
+    """Path, owner, name and object of each registered activation.
+
+    What an override has placed counts, what is inside of that does not.
+    """
+    placed = placed_parts(model)
+    for path, owner in model.named_modules():
+        if id(owner) in placed:
+            continue
+        for name, act in owner._modules.items():
+            if is_activation(act):
+                yield f'{path}.{name}'.lstrip('.'), owner, name, act
+
+
+def placed_parts(model: nn.Module) -> set[int]:
+    """``id`` of each module of what an override has put into ``model``."""
+    return {id(part) for module in model.modules()
+            if isinstance(module, PLACED) for part in module.modules()}
+
+
+def _outside(frame: types.FrameType) -> types.FrameType:
+    """The first frame that is the model's own."""
+    while frame.f_globals.get('__name__') in BETWEEN:
+        frame = frame.f_back
+    return frame
+
+
+def _self_of(frame: types.FrameType):
+    """First argument of a method's frame."""
+    code = frame.f_code
+    return frame.f_locals.get(
+        code.co_varnames[0]) if code.co_argcount else None
+
+
+def _first_values(frame: types.FrameType) -> list:
+    """What may be ``self``: the first argument, or a closure's."""
+    code = frame.f_code
+    names = [*code.co_varnames[:code.co_argcount][:1], *code.co_freevars]
+    return [frame.f_locals.get(name) for name in names]

@@ -1,0 +1,64 @@
+"""Which models the sweep finds in a package."""
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch.nn as nn
+from mmengine.registry import MODELS
+
+from acon_mm.check import build
+
+TOOLS = Path(__file__).resolve().parents[1] / 'tools'
+sys.path.append(str(TOOLS))
+
+from stock_models import configs, libraries  # noqa: E402
+
+
+def test_backbones_are_found_anywhere_in_a_config(tmp_path, monkeypatch):
+    monkeypatch.setattr(configs, 'config_root', lambda _: tmp_path)
+    (tmp_path / 'a.py').write_text(
+        "model = dict(backbone=dict(type='A'), teacher=dict(net=[dict("
+        "backbone_2d=dict(type='B', backbone=dict(type='C')))]))")
+    (tmp_path / 'b.py').write_text("model = dict(backbone=dict(type='A'))")
+    with ThreadPoolExecutor(1) as pool:
+        models = configs.load_models(['mmpose'], pool)
+    assert [(m.package, m.configs, m.model['type']) for m in models] == [
+        ('mmpose', ['a.py', 'b.py'], 'A'), ('mmpose', ['a.py#1'], 'B')]
+
+
+def test_models_of_a_library_are_built_by_the_scope(scope, monkeypatch):
+    monkeypatch.setitem(libraries.LIBRARIES, 'toys', (
+        lambda name: nn.Sequential(nn.Linear(3, 4), nn.ReLU()), ['toy']))
+    model, = libraries.models_of('toys')
+    libraries.register_libraries()
+    try:
+        stock = build.build_stock('toys', model.model)
+        ours = build.build_with_acon(
+            'toys', build.with_override(model.model, 'all'), stock)
+    finally:
+        del MODELS.children['toys']
+    assert [(e.path, e.width) for e in ours.swap_report.swapped] == [('1', 4)]
+
+
+@pytest.mark.parametrize('name, words', [
+    ('mmnothing', "'mmnothing' is not installed: pip install mmnothing"),
+    ('rich', "'rich' ships no configs: name a package of OpenMMLab, timm or"),
+])
+def test_a_package_that_has_no_models_is_refused(name, words):
+    done = subprocess.run(
+        [sys.executable, str(TOOLS / 'check_stock_configs.py'), name],
+        capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, '')
+    assert words in done.stderr
+
+
+def test_a_package_goes_by_both_of_its_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(configs, 'config_root', lambda _: tmp_path)
+    monkeypatch.setattr(configs, 'find_spec', lambda name: (
+        name if name == 'mmaction' else None))
+    assert configs.module_name('mmaction2') == 'mmaction'
+    assert configs.module_name('mmaction') == 'mmaction'
+    with pytest.raises(ValueError, match='pip install mmsegmentation'):
+        configs.module_name('mmseg')
