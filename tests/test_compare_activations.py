@@ -31,8 +31,8 @@ def data(tmp_path_factory):
             folder = root / 'cifar10' / split / str(label)
             folder.mkdir(parents=True)
             for i in range(count):
-                picture = rng.randint(0, 99, (32, 32, 3), np.uint8) + 150 * label
-                cv2.imwrite(str(folder / f'{i}.png'), picture)
+                picture = rng.randint(0, 99, (32, 32, 3), np.uint8)
+                cv2.imwrite(str(folder / f'{i}.png'), picture + 150 * label)
     return root
 
 
