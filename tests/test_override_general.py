@@ -8,9 +8,9 @@ import torch.nn as nn
 from mmcv.cnn.bricks.transformer import FFN
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
-from override_cases import acons, swap
+from override_cases import acons, swap, widths
 
-from acon_mm import AconC
+from acon_mm import AconC, swap_activations
 from acon_mm.override.per_width import ActPerWidth
 
 
@@ -201,7 +201,7 @@ def test_a_shared_object_gets_parameters_at_each_place(second):
     assert [(s.path, s.width) for s in report.swapped] == [
         ('a.1', 4), ('b.1', second)]
     assert [(e.path, e.reason) for e in report.left] == [
-        ('activate', 'no call in the source of Shared')]
+        ('activate', 'never called')]
     assert all_gradients(model, torch.randn(2, 3, 4, 4))
     # MMEngine refuses a parameter that it meets under two names
     build_optim_wrapper(model, dict(
@@ -245,24 +245,48 @@ class Functions(nn.Module):
         return x
 
 
-def test_functional_calls_are_told():
-    report = swap(Functions(extra=True))
-    assert report.functional == [
-        ('forward', 'nn.functional.gelu'), ('forward', 'torch.relu(x).relu'),
-        ('forward', 'torch.relu')]
-    assert 'not swapped, called as functions: nn.functional.gelu in ' in str(
-        report)
-    assert len(swap(Functions(extra=False)).functional) == 1
+def test_functions_get_seats_too():
+    model = Functions(extra=True)
+    report = swap(model)
+    assert [(e.path, e.old, e.width) for e in report.swapped] == [
+        ('act1', 'gelu', 4), ('act2', 'relu', 4), ('act3', 'relu', 4),
+        ('layers.1', 'ReLU', 4)]
+    assert report.functional == []
+    assert all_gradients(model, torch.randn(2, 3, 4, 4))
+    assert len(swap(Functions(extra=False)).swapped) == 2
 
 
 @pytest.mark.parametrize('extra', [True, False])
-def test_fpn_tells_of_its_functional_relu(scope, extra):
+def test_fpn_has_a_seat_for_its_functional_relu(scope, extra):
     scope('mmdet')
     neck = MODELS.build(dict(
-        type='FPN', in_channels=[4], out_channels=4, num_outs=3,
+        type='FPN', in_channels=[4], out_channels=6, num_outs=3,
         act_cfg=dict(type='ReLU'), add_extra_convs='on_output',
         relu_before_extra_convs=extra))
-    assert swap(neck).functional == [('forward', 'F.relu')] * extra
+    report = swap(neck)
+    assert ('act1', 'relu', 6) in [
+        (e.path, e.old, e.width) for e in report.swapped] or not extra
+    assert hasattr(neck, 'act1') == extra
+
+
+def outside(x):
+    return nn.functional.relu(x)
+
+
+class Outside(nn.Module):
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+
+    def forward(self, x):
+        return outside(outside(self.conv(x)))
+
+
+def test_a_function_in_code_of_no_module_is_told():
+    report = swap(Outside())
+    assert report.functional == [('outside', 'relu')] * 2
+    assert 'not swapped, called as functions: relu in outside' in str(report)
 
 
 def test_gates_stay():
@@ -294,5 +318,38 @@ class Unknown(nn.Module):
 
 def test_an_unknown_width_names_the_module_and_the_way_out():
     with pytest.raises(ValueError, match=r'width of Unknown\.relu \(ReLU\) '
-                       'cannot be known: leave it out of placement'):
+                       r'cannot be known: hand swap_activations\(inputs='):
         swap(Unknown())
+
+
+class Batched(Unknown):
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 5, 1)
+
+    def forward(self, batch):
+        return self.relu(self.conv(batch['image']))
+
+
+def test_inputs_of_the_user_are_run():
+    batch = dict(image=torch.randn(2, 3, 7, 6))
+    with pytest.raises(ValueError, match='Batched.relu'):
+        swap(Batched())
+    model = Batched()
+    swap_activations(model, dict(type='AconC'), 'all', inputs=(batch, ))
+    assert widths(model) == dict(relu=5)
+
+
+def test_without_verification_what_would_be_put_back_stays():
+    class Asking(Batched):
+
+        def forward(self, x):
+            if not isinstance(self.relu, nn.ReLU):
+                raise RuntimeError('no rectifier')
+            return self.relu(self.conv(x))
+
+    model = Asking()
+    assert [e.reason for e in swap(model).left] == ['fails: no rectifier']
+    swap_activations(model, dict(type='AconC'), 'all', verify=False)
+    assert widths(model) == dict(relu=5)

@@ -109,18 +109,6 @@ def test_a_scripted_module_has_the_new_activations():
     torch.testing.assert_close(torch.jit.script(model)(IMAGE), model(IMAGE))
 
 
-class Keyword(Two):
-
-    def forward(self, x):
-        x = self.relu(input=self.a(x))
-        return self.relu(self.b(x))
-
-
-def test_a_keyword_argument_is_no_known_width():
-    with pytest.raises(ValueError, match='Keyword.* cannot be known'):
-        swap(Keyword(), ['act1'])
-
-
 class Statement(Two):
 
     def forward(self, x):
@@ -195,9 +183,8 @@ class Backwards(nn.Sequential):
 def test_a_sequence_with_a_forward_of_its_own_is_not_in_order():
     model = nn.Sequential(
         Backwards(nn.ReLU(), nn.Conv2d(3, 4, 1)), nn.SiLU())
-    report = swap(model, ['1'])
-    assert [e.reason for e in report.left] == [
-        'no call in the source of Backwards']
+    assert [(e.path, e.width) for e in swap(model).swapped] == [
+        ('1', 4), ('0.0', 4)]
 
 
 class Functions(Two):
@@ -210,16 +197,17 @@ class Functions(Two):
         return bend(self.activation(self.relu(self.a(x))))
 
 
-@pytest.mark.parametrize('function', [
-    F.silu, functools.partial(F.leaky_relu, negative_slope=0.1), torch.relu])
-def test_functions_by_any_name_are_told(function):
-    report = swap(Functions(function))
-    assert report.functional == [('forward', 'bend'),
-                                 ('forward', 'self.activation')]
-
-
-def test_a_module_by_that_name_is_no_function():
-    assert swap(Functions(nn.SiLU())).functional == [('forward', 'bend')]
+@pytest.mark.parametrize('function, name', [
+    (F.silu, 'silu'), (torch.relu, 'relu'), (nn.SiLU(), 'SiLU'),
+    (functools.partial(F.leaky_relu, negative_slope=0.1), 'leaky_relu')])
+def test_functions_by_any_name_get_seats(function, name):
+    model = Functions(function)
+    report = swap(model)
+    assert {e.old for e in report.swapped} == {name, 'gelu', 'ReLU'}
+    assert report.functional == []
+    slope = 0.1 if name == 'leaky_relu' else 0.
+    new = {e.old: model.get_submodule(e.path) for e in report.swapped}[name]
+    torch.testing.assert_close(new.p2, torch.full((4, ), slope))
 
 
 def test_kinds_that_stay_are_told():
