@@ -31,8 +31,8 @@ def data(tmp_path_factory):
             folder = root / 'cifar10' / split / str(label)
             folder.mkdir(parents=True)
             for i in range(count):
-                picture = rng.randint(0, 99, (32, 32, 3)) + 150 * label
-                cv2.imwrite(str(folder / f'{i}.png'), picture)
+                picture = rng.randint(0, 99, (32, 32, 3), np.uint8)
+                cv2.imwrite(str(folder / f'{i}.png'), picture + 150 * label)
     return root
 
 
@@ -96,6 +96,8 @@ def test_every_activation_gets_a_row_a_page_and_charts(compared):
     assert int(second['parameters']) > int(first['parameters'])
     assert first['p2'] == '' and .2 < float(second['p2'].split()[0]) < .3
     assert f'{CONFIG.stem}, ReLU, seed 0: accuracy/top1' in printed
+    log = (work_dir / CONFIG.stem / 'ReLU/0/log.txt').read_text()
+    assert 'Fatal' not in log and 'Traceback' not in log
     page = (work_dir / f'{CONFIG.stem}.md').read_text()
     for kind in ('curves', 'differences', 'functions'):
         assert f'({CONFIG.stem}-{kind}.png)' in page

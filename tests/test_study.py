@@ -1,11 +1,13 @@
 """The parts of the study: activations as written, tables, statistics."""
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from torch import nn
 
 from acon_mm import AconA, AconB, AconC, MetaAconC
@@ -17,6 +19,7 @@ from acon_mm.study.plans import STUDIES
 from acon_mm.study.runs import load_task, plan
 from acon_mm.study.statistics import paired
 from acon_mm.study.table import add_run, check_rows, curve, read_rows
+from acon_mm.study.training import CURVE, Record
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 CONFIG = """
@@ -273,6 +276,19 @@ def test_top_one_is_the_share_of_right_pictures():
     metric.process({}, list(zip(logits, torch.tensor([1, 2, 2]))))
     metric.process({}, [(logits[0], torch.tensor(0))])
     assert metric.evaluate(4) == {'accuracy/top1': 50.}
+
+
+def test_no_detection_at_all_is_a_zero_and_no_failure():
+    runner = SimpleNamespace(
+        model=nn.ReLU(), iter=9, message_hub=MessageHub('no detection'))
+    record = Record('coco/bbox_mAP')
+    for metrics in ({}, {'coco/bbox_mAP': .25}):
+        record.before_val_epoch(runner)
+        record.after_val_epoch(runner, metrics)
+    assert runner.message_hub.get_info(CURVE) == [(9, 0.), (9, .25)]
+    record.before_val_epoch(runner)
+    with pytest.raises(ValueError, match='give one of mIoU by --metric'):
+        record.after_val_epoch(runner, {'mIoU': 3.})
 
 
 @pytest.mark.parametrize('size', STUDIES)

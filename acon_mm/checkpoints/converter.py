@@ -116,8 +116,7 @@ def _norm_of(conv: str, names: Mapping) -> str | None:
 
 def _expected(released: Released) -> dict[str, Shape]:
     """Names and shapes of the whole network in the authors' layout."""
-    # meta: the shapes are wanted, not another copy of the weights
-    with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
+    with DefaultScope.overwrite_default_scope('mmdet'):
         target = MODELS.build(released.backbone).state_dict()
     back = {ours: theirs for theirs, ours in released.modules.items()}
     shapes: dict[str, Shape] = {}

@@ -44,6 +44,8 @@ class Record(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics=None) -> None:
         self.means = self.betas.close()
+        if not metrics:  # CocoMetric's answer where nothing was detected
+            metrics = {self.metric: 0.}
         if self.metric not in metrics:
             raise ValueError(
                 f'{self.metric!r} is no metric of this config: give one of '
@@ -108,7 +110,7 @@ def end_with_parent() -> None:
     """
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        os.read(sys.stdin.fileno(), 1)  # sys.stdin's lock would stop the end
         os._exit(1)
 
     if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
