@@ -1,9 +1,11 @@
 """Telling a module that only computes from one that somebody listens to."""
 import torch.nn as nn
-from torch.nn.modules.module import (_global_backward_hooks,
-                                     _global_backward_pre_hooks,
-                                     _global_forward_hooks,
-                                     _global_forward_pre_hooks)
+from torch.nn.modules.module import (
+    _global_backward_hooks,
+    _global_backward_pre_hooks,
+    _global_forward_hooks,
+    _global_forward_pre_hooks,
+)
 
 
 def is_watched(module: nn.Module) -> bool:

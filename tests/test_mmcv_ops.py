@@ -1,9 +1,16 @@
-"""MMCV's compiled operators, however they were built, compute what they say."""
+"""MMCV's operators, however they were built, compute what they say."""
 import pytest
 import torch
 import torch.nn.functional as F
-from mmcv.ops import (box_iou_rotated, deform_conv2d, modulated_deform_conv2d,
-                      nms, points_in_boxes_cpu, roi_align, soft_nms)
+from mmcv.ops import (
+    box_iou_rotated,
+    deform_conv2d,
+    modulated_deform_conv2d,
+    nms,
+    points_in_boxes_cpu,
+    roi_align,
+    soft_nms,
+)
 
 
 def boxes(count: int) -> torch.Tensor:

@@ -63,7 +63,7 @@ def test_a_row_pins_each_package_once(row):
 
 @pytest.mark.parametrize('change, words', [
     ("import torch; torch.__version__ = '2.0.1+cu118'",
-     "needs torch 2.1 or newer, and this is 2.0.1+cu118"),
+     'needs torch 2.1 or newer, and this is 2.0.1+cu118'),
     ("import torch, numpy; torch.__version__ = '2.2.2'; "
      "numpy.__version__ = '2.0.0'", "pip install 'numpy<2'"),
     ("import mmengine; mmengine.__version__ = '0.9.1'",
