@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test matrix gpu-check lint clean
+.PHONY: help demo test matrix mmcv-times gpu-check lint clean
 
 # A Python from 3.10 to 3.13. A torch that it can import (a CUDA build, say) is
 # used instead of a new one.
@@ -49,6 +49,10 @@ matrix:
 		$(MATRIX)/nox/bin/python -m pip install --quiet nox==2026.10.20; }
 	@PYENV_VERSION=$$(pyenv versions --bare 2>/dev/null | paste -sd:) \
 		$(MATRIX)/nox/bin/nox --envdir '$(MATRIX)' $(ROW:%=--session %)
+
+# how long MMCV takes to compile, with the headers parsed once and without
+mmcv-times: $(ENVIRONMENT)
+	@$(IN_VENV) bash requirements/mmcv_times.sh python $(JOBS)
 
 lint: $(ENVIRONMENT)
 	@$(IN_VENV) ruff check .

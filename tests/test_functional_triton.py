@@ -14,8 +14,13 @@ from meta_cases import LAYOUTS, assert_is_its_double, count_calls, make
 
 from acon_mm import functional
 from acon_mm.functional import triton, triton_meta
+from acon_mm.functional.torch_versions import VERSION
+
+OLD_TRITON = pytest.mark.skipif(
+    VERSION < (2, 4), reason='PyTorch before 2.4 brings a Triton before 3.0')
 
 
+@OLD_TRITON
 @pytest.mark.parametrize('file, cases', [
     ('triton_cases.py', len(CASES)),
     ('triton_meta_cases.py', 2 * len(LAYOUTS))])
@@ -34,6 +39,14 @@ def test_kernels_by_the_interpreter(file, cases):
 def test_forced_without_a_gpu_says_why(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(RuntimeError, match="'triton'.*no CUDA device.*auto"):
+        functional.set_implementation('triton')
+
+
+def test_an_old_triton_is_not_used(monkeypatch):
+    import triton as module
+    monkeypatch.setattr(module, '__version__', '2.1.0')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    with pytest.raises(RuntimeError, match='Triton 2.1.0 is older than 3.0'):
         functional.set_implementation('triton')
 
 

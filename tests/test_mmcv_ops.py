@@ -1,4 +1,4 @@
-"""MMCV's compiled operators, however built, compute what they say."""
+"""MMCV's operators, however they were built, compute what they say."""
 import pytest
 import torch
 import torch.nn.functional as F

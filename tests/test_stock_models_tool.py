@@ -223,8 +223,9 @@ def test_a_loss_that_is_no_number_is_tried_at_no_other_size(monkeypatch):
             return dict(loss=inputs.new_tensor(
                 torch.nan, requires_grad=True))
 
-    monkeypatch.setattr(training, 'training_batch', lambda *args: dict(
-        inputs=torch.ones(1, 3, args[-1], args[-1]), data_samples=None))
+    monkeypatch.setattr(
+        training, 'training_batch', lambda model, size, device: dict(
+            inputs=torch.ones(1, 3, size, size), data_samples=None))
     with pytest.raises(FloatingPointError, match='the loss is .*nan'):
         training._loss(StockModel('mmdet', ['broken.py'], {}), Toy(),
                       Broken())

@@ -17,11 +17,11 @@ from acon_mm.check.inputs import (
     image_channels,
     images,
     sizes,
-    training_batch,
 )
 from acon_mm.check.limit import acon_modules
 from acon_mm.check.subject import StockModel
 from acon_mm.check.weights import is_by_the_weights
+from acon_mm.override.batches import training_batch
 
 OPTIM_WRAPPER = dict(
     type='OptimWrapper',
@@ -208,8 +208,7 @@ def _forward(stock_model: StockModel, model: nn.Module,
                         None, mode='tensor')
     else:
         model = getattr(model, 'student', model)  # of semi-supervised ones
-        batch = training_batch(
-            model, stock_model.model, stock_model.package, step[1])
+        batch = training_batch(model, step[1], torch.device('cpu'))
         MessageHub.get_current_instance().update_info('epoch', 0)  # for TOOD
         outputs = model(**batch, mode=step[0])
     loss = sum(t.mean() for t in tensors(outputs)

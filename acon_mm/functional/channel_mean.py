@@ -19,8 +19,9 @@ def channel_mean(x: Tensor, channel_dim: int = 1) -> Tensor:
     Returns:
         Tensor: (N, C), in ``x``'s dtype; half types are summed in float32.
     """
-    dims = list(range(1, x.dim()))
-    dims.remove(channel_dim % x.dim())
+    dim = channel_dim % x.dim()
+    # neither TorchScript nor an old Dynamo reads more than this
+    dims = list(range(1, dim)) + list(range(dim + 1, x.dim()))
     if len(dims) == 0:
         return x
     if torch.jit.is_scripting():

@@ -45,8 +45,12 @@ def unavailable() -> str | None:
         return 'Triton is not installed'
     if triton_grid.is_interpreted():
         return None
-    return _failure() if torch.cuda.is_available() else (
-        'there is no CUDA device')
+    if not torch.cuda.is_available():
+        return 'there is no CUDA device'
+    import triton
+    if int(triton.__version__.split('.')[0]) < 3:
+        return f'Triton {triton.__version__} is older than 3.0'
+    return _failure()
 
 
 @functools.cache

@@ -33,9 +33,11 @@ def training_batch(model: nn.Module, size: int,
 
 
 def _images(model: nn.Module, size: int, device: torch.device):
-    """(2, C, size, size) of noise; C of the first convolution."""
-    channels = next((m.in_channels for m in model.modules()
-                     if isinstance(m, nn.Conv2d)), 3)
+    """(2, C, size, size) of noise; C of what embeds or convolves first."""
+    convs = [(name, part) for name, part in model.named_modules()
+             if isinstance(part, nn.Conv2d)]
+    convs.sort(key=lambda pair: 'patch_embed' not in pair[0])
+    channels = convs[0][1].in_channels if convs else 3
     generator = torch.Generator().manual_seed(0)
     return torch.randn(BATCH_SIZE, channels, size, size,
                        generator=generator).to(device)
