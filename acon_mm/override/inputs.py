@@ -1,7 +1,8 @@
 """Small inputs that a model, or a part of one, may take."""
 import inspect
 import itertools
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -19,7 +20,9 @@ BATCH_SIZE = 2
 # layers of a model that are tried as the one which takes the input
 LEAVES = 4
 # and how many mixtures of what they take, for several arguments
-MIXTURES = 32
+MIXTURES = 16
+# numbers in an input that is tried
+LARGEST = 2**24
 Call = tuple[tuple, dict[str, Any]]
 
 
@@ -29,10 +32,12 @@ class Feed(NamedTuple):
     Attributes:
         first, second (callable): Make the positional and keyword arguments
             of the runs, the first in eval, the second in training mode.
+        kind (Hashable): What feeds have in common that differ in size.
         second_is_loss (bool): Whether the second computes losses as well.
     """
     first: Callable[[], Call]
     second: Callable[[], Call]
+    kind: Hashable = None
     second_is_loss: bool = False
 
 
@@ -54,7 +59,7 @@ def feeds(module: nn.Module) -> Iterator[Feed]:
             yield Feed(*(
                 lambda chosen=chosen, size=size: (
                     tuple(make(*size) for make in chosen), {})
-                for size in sizes))
+                for size in sizes), kind=chosen)
 
 
 def _of_openmmlab(module: nn.Module, reference: Tensor) -> Iterator[Feed]:
@@ -63,9 +68,10 @@ def _of_openmmlab(module: nn.Module, reference: Tensor) -> Iterator[Feed]:
             return (), dict(training_batch(module, size, reference.device),
                             mode=mode)
 
-        yield Feed(lambda: batch('tensor'), lambda: batch('loss'), True)
-        yield Feed(lambda: batch('tensor'), lambda: batch('tensor'))
-        yield Feed(lambda: batch('loss'), lambda: batch('loss'))
+        yield Feed(lambda: batch('tensor'), lambda: batch('loss'), 'loss',
+                   True)
+        yield Feed(lambda: batch('tensor'), lambda: batch('tensor'), 'tensor')
+        yield Feed(lambda: batch('loss'), lambda: batch('loss'), 'losses')
 
 
 def _all_sizes(module: nn.Module) -> Iterator[tuple]:
@@ -102,7 +108,9 @@ def _makers(module: nn.Module, reference: Tensor) -> Iterator[Callable]:
     """Functions of an image's size."""
     def new(*shape: int) -> Tensor:
         # what follows no generator, and differs from element to element
-        count = torch.tensor(shape).prod().item()
+        count = math.prod(shape)
+        if count > LARGEST:
+            raise ValueError(f'An input of shape {shape} is too large to try.')
         values = torch.arange(count, device=reference.device) * 0.7548776662
         return (values % 1 * 3.4 - 1.7).view(shape).to(reference.dtype)
 

@@ -1,5 +1,7 @@
 """Running a model, or its parts, without leaving a trace in it."""
 import contextlib
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -17,6 +19,8 @@ from acon_mm.override.observe import Observer, is_activation
 UNLIKELY = 1e4
 # feeds tried further where one does for eval mode alone
 MORE = 8
+# sizes at which a kind of feed may fail in the same words
+SIZES_REFUSED = 2
 
 
 @dataclass
@@ -86,8 +90,17 @@ def _first_run(path: str, module: nn.Module,
     """On the first feed that serves both modes, else the first at all."""
     given = [Feed(lambda: (inputs, {}), lambda: (inputs, {}))]
     first, more = None, MORE
+    refusals: Counter = Counter()
     for feed in given if inputs is not None else feeds(module):
-        run = _try(path, module, feed)
+        if max((n for (kind, _), n in refusals.items() if kind == feed.kind),
+               default=0) == SIZES_REFUSED:
+            continue
+        try:
+            run = _try(path, module, feed)
+        except Exception as error:  # not what it takes
+            # alike but for the numbers in it, it is not about the size
+            refusals[feed.kind, re.sub(r'\d+', '', str(error))] += 1
+            run = None
         if run is not None and run.trains:
             return run
         first = first or run
@@ -97,13 +110,10 @@ def _first_run(path: str, module: nn.Module,
     return first
 
 
-def _try(path: str, module: nn.Module, feed: Feed) -> Run | None:
+def _try(path: str, module: nn.Module, feed: Feed) -> Run:
     observer = Observer(module)
-    try:
-        with observer.run(), torch.no_grad():
-            outputs = call(module, feed.first(), training=False)
-    except Exception:  # not what it takes
-        return None
+    with observer.run(), torch.no_grad():
+        outputs = call(module, feed.first(), training=False)
     run = Run(path, module, feed, observer, tensors(outputs))
     with contextlib.suppress(Exception):  # a norm may want more pixels
         with observer.run(), torch.no_grad():
