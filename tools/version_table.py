@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from xml.etree import ElementTree
 
+from version_rows import ROWS
+
 TABLE = Path(__file__).parents[1] / 'docs/versions.csv'
 PACKAGES = ('torch', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'mmsegmentation')
 FORKS = dict(mmdet='onedl-mmdetection')
@@ -74,7 +76,10 @@ def page(rows: dict[str, dict[str, str]]) -> str:
     """The page of a table."""
     lines = [COLUMNS, ['---'] * len(COLUMNS)]
     lines += [[row[name] for name in COLUMNS] for row in rows.values()]
-    return HEAD + ''.join(f'| {" | ".join(line)} |\n' for line in lines)
+    missing = [name for name in ROWS if name not in rows]
+    end = f'\nNot run yet: {", ".join(missing)}.\n' if missing else ''
+    return HEAD + ''.join(
+        f'| {" | ".join(line)} |\n' for line in lines) + end
 
 
 def write(rows: dict[str, dict[str, str]]) -> None:
