@@ -171,7 +171,7 @@ _SHAPES: dict[str, Callable] = {
     'video': lambda new, c, h, w: new(BATCH_SIZE, c, 8, h, w),
     'tokens': lambda new, c, h, w: new(BATCH_SIZE, h, c),
     'vector': lambda new, c, h, w: new(BATCH_SIZE, c),
-    'last': lambda new, c, h, w: new(BATCH_SIZE, h, w, c),
+    'last': lambda new, c, h, w: new(BATCH_SIZE, h // 8, w // 8, c),
     'indices': lambda new, c, h, w: torch.arange(
         BATCH_SIZE * h).view(BATCH_SIZE, h) % c,
 }

@@ -1,0 +1,82 @@
+"""The runs that the override makes: what they may meet, what they leave."""
+import mmcv.ops
+import pytest
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmdet.models.dense_heads import tood_head
+from override_cases import Two, swap, widths
+
+from acon_mm.override.deformable import without_deformable_kernels
+from acon_mm.override.inputs import feeds
+
+
+class Counting(Two):
+    """Computes another number each time."""
+    runs = 0
+
+    def forward(self, x):
+        self.runs += 1
+        return self.runs * super().forward(x)
+
+
+def test_a_model_that_does_not_repeat_itself_is_swapped():
+    model = Counting()
+    assert len(swap(model).swapped) == 1
+    assert widths(model) == {'relu.acts.4': 4, 'relu.acts.6': 6}
+
+
+def test_memory_that_nothing_has_filled_yet_is_kept():
+    model = Two()
+    nn.init.constant_(model.a.weight, torch.nan)
+    nn.init.constant_(model.b.weight, 1e30)
+    assert len(swap(model).swapped) == 2
+    assert model.a.weight.isnan().all() and (model.b.weight == 1e30).all()
+
+
+class Remembering(Two):
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer('steps', torch.zeros(()))
+        self.bn = nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        self.steps += 1
+        return self.relu(self.b(self.relu(self.bn(self.a(x)))))
+
+
+def test_buffers_modes_gradients_and_random_numbers_stay():
+    model = Remembering()
+    model.bn.eval()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    state = torch.get_rng_state()
+    swap(model)
+    assert all(torch.equal(model.state_dict()[k], v)
+               for k, v in before.items())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert model.training and not model.bn.training
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize('place', [mmcv.ops.deform_conv, tood_head])
+def test_no_deformable_kernel_runs_under_any_name(place):
+    kernel = place.deform_conv2d
+    x, weight = torch.randn(1, 2, 5, 5), torch.randn(3, 2, 3, 3)
+    with without_deformable_kernels():
+        out = place.deform_conv2d(x, torch.randn(1, 18, 5, 5), weight, 1, 1)
+        torch.testing.assert_close(out, F.conv2d(x, weight, padding=1))
+    assert place.deform_conv2d is kernel
+
+
+def test_no_input_is_larger_than_memory():
+    layer = nn.Linear(4096, 1)
+    sizes = []
+    for feed in feeds(layer):
+        try:
+            (x, ), _ = feed.first()
+        except ValueError as error:
+            assert 'too large' in str(error)
+        else:
+            sizes.append(x.numel())
+    assert sizes and max(sizes) <= 2**24
