@@ -180,17 +180,22 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 def runnable(model: nn.Module) -> Iterator[None]:
     """A model as it was built can run while this is entered.
 
-    Parameters that nothing has filled yet are small numbers meanwhile.
+    Parameters that nothing has filled yet are small numbers meanwhile, and
+    embeddings, which may be boxes (Sparse R-CNN), are positive.
     """
     unset = [(p, p.data) for p in model.parameters()
              if p.is_floating_point() and not _is_plausible(p.data)]
+    signed = [(m.weight, m.weight.data) for m in model.modules()
+              if isinstance(m, nn.Embedding)]
     try:
+        for parameter, data in signed:
+            parameter.data = data.abs()
         for parameter, data in unset:
             parameter.data = torch.full_like(data, 0.02)
         with without_deformable_kernels():
             yield
     finally:
-        for parameter, data in unset:
+        for parameter, data in signed + unset:
             parameter.data = data
 
 
