@@ -104,10 +104,10 @@ def test_a_config_without_a_model(tmp_path):
     assert done.stderr == f'{config} has no model: give a config with one.\n'
 
 
-def test_mim_runs_it():
+def test_mim_runs_it(tmp_path):
     done = subprocess.run(
         [sys.executable, '-m', 'mim', 'run', 'acon_mm', 'check_override',
-         'no.py'], capture_output=True, text=True)
+         'no.py'], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode != 0
     assert 'no.py is no file' in done.stdout + done.stderr
 

@@ -28,7 +28,7 @@ def acon_parameters(model):
 def test_config_builds(config, scope):
     cfg = Config.fromfile(FOLDER / config)
     # an inferencer reads a checkpoint before it builds the model
-    assert cfg.custom_imports.imports == ['acon_mm']
+    assert cfg.custom_imports.imports[-1].split('.')[0] == 'acon_mm'
     scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
     one_dimensional = acon_parameters(model)

@@ -226,4 +226,5 @@ def test_an_install_replaces_nothing_of_openmmlab():
         for requirement in map(Requirement, metadata.requires('acon_mm'))
         if requirement.marker is None
     }
-    assert plain == {'matplotlib', 'numpy', 'rich', 'setuptools', 'torch'}
+    assert plain == {'executing', 'matplotlib', 'numpy', 'rich', 'setuptools',
+                     'torch'}

@@ -5,7 +5,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmdet.models.dense_heads import tood_head
-from override_cases import Two, swap, widths
+from override_cases import Two, acons, swap, widths
 
 from acon_mm.override.deformable import without_deformable_kernels
 from acon_mm.override.inputs import feeds
@@ -57,6 +57,29 @@ def test_buffers_modes_gradients_and_random_numbers_stay():
     assert torch.equal(torch.get_rng_state(), state)
     assert model.training and not model.bn.training
     assert all(p.grad is None for p in model.parameters())
+
+
+class Caching(Two):
+    """Runs once and keeps the result, as SAN's text encoder does."""
+
+    def __init__(self):
+        super().__init__()
+        self.cache, self.last = {}, None
+
+    def forward(self, x):
+        if not self.cache:
+            self.cache[0] = super().forward(x)
+            self.last, self.added = self.b, nn.Identity()
+        return self.cache[0]
+
+
+def test_what_a_run_keeps_is_gone_again():
+    model = Caching()
+    assert swap(model).left == []
+    assert model.cache == {} and model.last is None
+    assert not hasattr(model, 'added')
+    model(torch.randn(2, 3, 5, 5)).sum().backward()
+    assert all(act.p1.grad is not None for act in acons(model).values())
 
 
 @pytest.mark.parametrize('place', [mmcv.ops.deform_conv, tood_head])

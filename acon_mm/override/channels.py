@@ -104,7 +104,7 @@ def features_of(calls: Iterable[Sequence[Sequence[Input]]]) -> set[Features]:
 
 
 def _constant_dim(shapes: list[torch.Size]) -> int | None:
-    """The one dimension behind the batch's that is the same in all."""
+    """The one dimension behind the batch's that all images share."""
     first = shapes[0]
     if len(first) == 2:
         return 1
@@ -112,6 +112,8 @@ def _constant_dim(shapes: list[torch.Size]) -> int | None:
         return None
     same = [d for d in range(1, len(first))
             if len({shape[d] for shape in shapes}) == 1]
+    # what was pooled to one pixel is one long in every image
+    same = [d for d in same if first[d] > 1] or same[:1]
     return same[0] if len(same) == 1 else None
 
 

@@ -32,16 +32,16 @@ def without_deformable_kernels() -> Iterator[None]:
 
 def _deform_conv2d(input: Tensor, offset: Tensor, weight: Tensor, stride=1,
                    padding=0, dilation=1, groups: int = 1, *_, **__):
-    return F.conv2d(input, weight, None, stride, padding, dilation, groups
-                    ) + 0 * offset.mean()
+    return F.conv2d(input + 0 * offset.mean(), weight, None, stride, padding,
+                    dilation, groups)
 
 
 def _modulated_deform_conv2d(input: Tensor, offset: Tensor, mask: Tensor,
                              weight: Tensor, bias: Tensor | None = None,
                              stride=1, padding=0, dilation=1,
                              groups: int = 1, *_, **__):
-    return F.conv2d(input, weight, bias, stride, padding, dilation, groups
-                    ) + 0 * (offset.mean() + mask.mean())
+    return F.conv2d(input + 0 * (offset.mean() + mask.mean()), weight, bias,
+                    stride, padding, dilation, groups)
 
 
 _KERNELS = {

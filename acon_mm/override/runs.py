@@ -1,7 +1,7 @@
 """Running a model, or its parts, without leaving a trace in it."""
 import contextlib
 import re
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -19,6 +19,8 @@ from acon_mm.override.observe import Observer, is_activation
 UNLIKELY = 1e4
 # feeds tried further where one does for eval mode alone
 MORE = 8
+# attributes that a run may add to
+COLLECTIONS = (dict, list, set, OrderedDict)
 # sizes at which a kind of feed may fail in the same words
 SIZES_REFUSED = 2
 
@@ -160,8 +162,12 @@ def tensors(value) -> list[Tensor]:
 
 @contextlib.contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Give the modes, the buffers and the generators back as they were."""
-    modes = [(module, module.training) for module in model.modules()]
+    """Give back what a run may change: buffers, generators, attributes.
+
+    Some models keep results (SAN those of its text encoder), count steps or
+    take in modules of others as they run (DDQ).
+    """
+    kept = [(module, _copied(vars(module))) for module in model.modules()]
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
     devices = (range(torch.cuda.device_count())
                if torch.cuda.is_initialized() else [])
@@ -169,11 +175,28 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         with torch.random.fork_rng(devices):
             yield
     finally:
+        for module, attributes in kept:
+            _give_back(vars(module), attributes)
         with torch.no_grad():
             for buffer, value in buffers:
                 buffer.copy_(value)
-        for module, training in modes:
-            module.training = training
+
+
+def _copied(attributes: dict) -> dict:
+    """Each value, beside a copy of what it holds if it is a collection."""
+    return {name: (value, value.copy() if type(value) in COLLECTIONS else None)
+            for name, value in attributes.items()}
+
+
+def _give_back(attributes: dict, kept: dict) -> None:
+    for name in attributes.keys() - kept.keys():
+        del attributes[name]
+    for name, (value, held) in kept.items():
+        attributes[name] = value
+        if held is not None:
+            value.clear()
+            value.extend(held) if isinstance(value, list) else (
+                value.update(held))
 
 
 @contextlib.contextmanager
