@@ -83,6 +83,7 @@ def features_of(calls: Iterable[Sequence[Sequence[Input]]]) -> set[Features]:
     """
     found: dict[int, set[int]] = {}
     vectors: set[int] = set()  # (N, C), whichever dimension others name
+    unclear: list[torch.Size] = []
     for runs in calls:
         for seen in itertools.zip_longest(*filter(None, runs)):
             seen = [one for one in seen if one is not None]
@@ -90,12 +91,18 @@ def features_of(calls: Iterable[Sequence[Sequence[Input]]]) -> set[Features]:
             dim = next((d for _, d in seen if d is not None), None)
             if dim is None:
                 dim = _constant_dim([s for s, _ in seen])
-            if not dim:  # an image without a batch has them in the first
+            if dim == 0:  # an image without a batch
                 return set()
-            if len(shape) == 2 and dim == 1:
+            if dim is None:
+                unclear.append(shape)
+            elif len(shape) == 2 and dim == 1:
                 vectors.add(shape[1])
             else:
                 found.setdefault(_signed(dim, shape), set()).add(shape[dim])
+    for shape in unclear:  # as the others of the activation
+        dim = next(iter(found), 0)
+        if len(found) != 1 or shape[dim] not in found[dim]:
+            return set()
     if len(found) > 1:
         return set()
     for dim, widths in found.items():

@@ -1,4 +1,5 @@
 """Small inputs that a model, or a part of one, may take."""
+import functools
 import inspect
 import itertools
 import math
@@ -63,15 +64,18 @@ def feeds(module: nn.Module) -> Iterator[Feed]:
 
 
 def _of_openmmlab(module: nn.Module, reference: Tensor) -> Iterator[Feed]:
-    for size in (64, 128, 256, 512):
-        def batch(mode: str, size: int = size) -> Call:
-            return (), dict(training_batch(module, size, reference.device),
-                            mode=mode)
+    def batch(mode: str, size: int) -> Call:
+        return (), dict(training_batch(module, size, reference.device),
+                        mode=mode)
 
-        yield Feed(lambda: batch('tensor'), lambda: batch('loss'), 'loss',
-                   True)
-        yield Feed(lambda: batch('tensor'), lambda: batch('tensor'), 'tensor')
-        yield Feed(lambda: batch('loss'), lambda: batch('loss'), 'losses')
+    # larger in the first, to tell the channels from the rest; or the same
+    for more, size in itertools.product((128, 0), (64, 128, 256, 512)):
+        for first, second in (('tensor', 'loss'), ('tensor', 'tensor'),
+                              ('loss', 'loss')):
+            yield Feed(
+                functools.partial(batch, first, size + more),
+                functools.partial(batch, second, size),
+                (first, second, more), second == 'loss' != first)
 
 
 def _all_sizes(module: nn.Module) -> Iterator[tuple]:
