@@ -69,7 +69,7 @@ def _of_openmmlab(module: nn.Module, reference: Tensor) -> Iterator[Feed]:
                         mode=mode)
 
     # larger in the first, to tell the channels from the rest; or the same
-    for more, size in itertools.product((128, 0), (64, 128, 256, 512)):
+    for more, size in itertools.product((128, 0), (64, 128, 256)):
         for first, second in (('tensor', 'loss'), ('tensor', 'tensor'),
                               ('loss', 'loss')):
             yield Feed(

@@ -22,7 +22,7 @@ MORE = 8
 # attributes that a run may add to
 COLLECTIONS = (dict, list, set, OrderedDict)
 # sizes at which a kind of feed may fail in the same words
-SIZES_REFUSED = 2
+SIZES_REFUSED = 3
 
 
 @dataclass
