@@ -1,14 +1,21 @@
 """The runs that the override makes: what they may meet, what they leave."""
+from pathlib import Path
+
 import mmcv.ops
+import mmdet
 import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmdet.models.dense_heads import tood_head
+from mmengine.config import Config
+from mmengine.registry import MODELS
 from override_cases import Two, acons, swap, widths
 
-from acon_mm.override.deformable import without_deformable_kernels
-from acon_mm.override.inputs import feeds
+from acon_mm.probe.deformable import without_deformable_kernels
+from acon_mm.probe.inputs import feeds
+
+MMDET = Path(mmdet.__file__).parent / '.mim/configs/faster_rcnn'
 
 
 class Counting(Two):
@@ -103,3 +110,20 @@ def test_no_input_is_larger_than_memory():
         else:
             sizes.append(x.numel())
     assert sizes and max(sizes) <= 2**24
+
+
+def test_an_untrained_first_stage_does_not_flood_the_second(scope):
+    scope('mmdet')
+    cfg = Config.fromfile(MMDET / 'faster-rcnn_r50_fpn_1x_coco.py').model
+    cfg.backbone.update(depth=18, init_cfg=None)
+    cfg.neck.in_channels = [64, 128, 256, 512]
+    model = MODELS.build(cfg)
+    asked = model.test_cfg.to_dict(), model.train_cfg.to_dict()
+    regions = []
+    model.roi_head.bbox_head.register_forward_pre_hook(
+        lambda _, args: regions.append(len(args[0])))
+    assert swap(model).swapped
+    # 1000 for each image is what the config asks for
+    assert regions and max(regions) <= 2 * 16
+    assert (model.test_cfg.to_dict(), model.train_cfg.to_dict()) == asked
+    assert model.roi_head.bbox_sampler.num == 512

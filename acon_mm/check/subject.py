@@ -4,9 +4,8 @@ import os
 import re
 from typing import NamedTuple
 
-# work that a config asks for and that no layer depends on
-FEW = dict(nms_pre=64, max_per_img=16, num_points=196, max_num=16)
-FEW_SAMPLES = 16
+from acon_mm.probe.few import FEW, FEW_SAMPLES
+
 # transformers whose position tables fit one size of image
 FIXED_SIZE = ('BEiT', 'MAE')
 SMALL_IMAGE = 64

@@ -21,7 +21,7 @@ from acon_mm.check.inputs import (
 from acon_mm.check.limit import acon_modules
 from acon_mm.check.subject import StockModel
 from acon_mm.check.weights import is_by_the_weights
-from acon_mm.override.batches import training_batch
+from acon_mm.probe.batches import training_batch
 
 OPTIM_WRAPPER = dict(
     type='OptimWrapper',

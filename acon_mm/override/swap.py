@@ -14,11 +14,11 @@ from acon_mm.override.observe import placed_parts
 from acon_mm.override.per_width import ActPerWidth
 from acon_mm.override.placement import Placement
 from acon_mm.override.report import SwapReport
-from acon_mm.override.runs import runnable
 from acon_mm.override.seated import stock_class
 from acon_mm.override.seats import Seat
 from acon_mm.override.verify import sound
 from acon_mm.own_stream import own_stream
+from acon_mm.probe.running import runnable
 from acon_mm.width import Features
 
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from acon_mm.activations import AconBase
 from acon_mm.override.install import installed
-from acon_mm.override.runs import Run, call, tensors, undisturbed
+from acon_mm.override.runs import Run
 from acon_mm.override.seats import Seat
+from acon_mm.probe.running import call, tensors, undisturbed
 
 # largest difference of the outputs over their largest number
 TOLERANCE = 1e-4

@@ -23,7 +23,7 @@ from acon_mm.check.subject import StockModel, reason, shrink, text
 from acon_mm.check.training import check_training_step
 from acon_mm.check.watch import Watch
 from acon_mm.check.weights import kept, on_sound_weights
-from stock_models.configs import WHOLE, config_root
+from stock_models.configs import WHOLE, config_root, working_in
 from stock_models.libraries import LIBRARIES, register_libraries
 
 PLACEMENTS = ('paper', 'all')
@@ -56,7 +56,7 @@ def check_model(stock_model: StockModel, timeout: int,
     stock_model = stock_model._replace(model=shrink(stock_model.model))
     library = stock_model.package in LIBRARIES
     # some models read 'configs/...' for a teacher
-    with contextlib.nullcontext() if library else contextlib.chdir(
+    with contextlib.nullcontext() if library else working_in(
             config_root(stock_model.package).parent):
         try:
             with _limited(timeout):

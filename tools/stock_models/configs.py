@@ -5,6 +5,7 @@ package of OpenMMLab it is the backbones; timm and torchvision have models
 without configs.
 """
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from importlib.util import find_spec
@@ -58,6 +59,17 @@ def config_root(package: str) -> Path:
     return Path(find_spec(package).origin).parent / '.mim' / 'configs'
 
 
+@contextlib.contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """``contextlib.chdir``, which Python 3.10 has not."""
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
 def list_configs(packages: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(package, path) of all configs, those of ``_base_`` left out."""
     for package in packages:
@@ -72,7 +84,7 @@ def load_config(package: str, path: str) -> StockConfig:
     """Read one config; what is wrong with it goes into ``error``."""
     root = config_root(package)
     try:
-        with contextlib.chdir(root.parent):  # some read 'configs/...'
+        with working_in(root.parent):  # some read 'configs/...'
             cfg = Config.fromfile(root / path)
         model = cfg.get('model')
         model = {} if model is None else model.to_dict()

@@ -10,7 +10,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from acon_mm.override.batches import training_batch
+from acon_mm.probe.batches import training_batch
 
 # (height, width) of two runs; neither side nor the number of pixels is the
 # same in both. Larger ones are for models that pool the small away.
@@ -69,7 +69,7 @@ def _of_openmmlab(module: nn.Module, reference: Tensor) -> Iterator[Feed]:
                         mode=mode)
 
     # larger in the first, to tell the channels from the rest; or the same
-    for more, size in itertools.product((128, 0), (64, 128, 256)):
+    for more, size in itertools.product((32, 128, 0), (64, 128, 256)):
         for first, second in (('tensor', 'loss'), ('tensor', 'tensor'),
                               ('loss', 'loss')):
             yield Feed(
