@@ -41,6 +41,14 @@ def test_memory_that_nothing_has_filled_yet_is_kept():
     assert model.a.weight.isnan().all() and (model.b.weight == 1e30).all()
 
 
+def test_a_model_without_memory_is_swapped():
+    with torch.device('meta'):
+        model = Two()
+        assert len(swap(model).swapped) == 2
+    assert widths(model) == {'act1': 6, 'act2': 4}  # the outer call is first
+    assert all(p.is_meta for p in model.parameters())
+
+
 class Remembering(Two):
 
     def __init__(self):
