@@ -13,7 +13,8 @@ from functional_cases import CASES, Case, assert_matches, describe
 from meta_cases import LAYOUTS, assert_is_its_double, count_calls, make
 
 from acon_mm import functional
-from acon_mm.functional import triton, triton_meta
+from acon_mm.functional.cuda import meta as triton_meta
+from acon_mm.functional.cuda import op as triton
 from acon_mm.functional.torch_versions import VERSION
 
 OLD_TRITON = pytest.mark.skipif(

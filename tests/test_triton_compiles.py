@@ -18,7 +18,10 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import JITFunction, driver
 
 from acon_mm import MetaAconC
-from acon_mm.functional import meta, triton, triton_grid, triton_meta
+from acon_mm.functional import meta
+from acon_mm.functional.cuda import grid as triton_grid
+from acon_mm.functional.cuda import meta as triton_meta
+from acon_mm.functional.cuda import op as triton
 
 
 class H100:

@@ -1,10 +1,10 @@
 /* Meta-ACON and its gradients: the mean of each channel of each sample, the
- * beta net on it and ACON, behind one call. native.c says how a tensor lies;
- * betas are PER_SAMPLE. Layers are as in native_net.c, the net's input and
+ * beta net on it and ACON, behind one call. op.c says how a tensor lies;
+ * betas are PER_SAMPLE. Layers are as in net.c, the net's input and
  * its output have as many channels as x.
  */
-#include "native.c"
-#include "native_net.c"
+#include "op.c"
+#include "net.c"
 
 #define LAYERS 2
 #define BLOCK (1 << 19) /* elements that are read in their order */
@@ -50,7 +50,7 @@ static void add_rows(float *restrict sums, const float *x, long rows, long n) {
       sums[i] += x[row * n + i];
 }
 
-/* Threads share the chunks as in `backward` of native.c; each leaves its sums
+/* Threads share the chunks as in `backward` of op.c; each leaves its sums
  * in `parts`, (samples, parts, C). */
 static void mean_forward(float *means, float *parts, const float *x, long rows,
                          long n, long channels, long share, int wide,
@@ -126,7 +126,7 @@ void meta_forward(float *y, float *memory, const float *x, const float *p1,
           PER_SAMPLE, threads);
 }
 
-/* `work` takes the parts of the gradients of native.c, those of beta and
+/* `work` takes the parts of the gradients of op.c, those of beta and
  * those of each layer's input. */
 void meta_backward(float *dx, float *dp1, float *dp2, float *dscale,
                    float *dshift, float *work, const float *dy,

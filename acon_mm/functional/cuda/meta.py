@@ -1,12 +1,12 @@
-"""Meta-ACON on CUDA: the kernels of ``triton_net.py`` around the op."""
+"""Meta-ACON on CUDA: the kernels of ``net_kernels.py`` around the op."""
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from . import triton, triton_grid, triton_launch
-from .net import Layer, Net
-from .tracing import is_traced
+from ..net import Layer, Net
+from ..tracing import is_traced
+from . import grid, launch, op
 
 # samples that the registers of a program have place for
 MOST_SAMPLES = 64
@@ -23,7 +23,7 @@ def refuses(x: Tensor) -> str | None:
         return 'a graph is captured, which should show the modules'
     if x.dim() < 3 or len(x) > MOST_SAMPLES:
         return f'x has no pixels or more than {MOST_SAMPLES} samples'
-    return triton.refuses(x) or triton.unavailable()
+    return op.refuses(x) or op.unavailable()
 
 
 def forward(x: Tensor, inputs: Sequence[Tensor | None], net: Net,
@@ -38,7 +38,7 @@ def forward(x: Tensor, inputs: Sequence[Tensor | None], net: Net,
                    dtype=torch.float32)
     hidden = _run_layer(means, scale, shift, first)
     beta = _run_layer(hidden[0], None, None, last, net.scale)
-    y = triton_launch.forward(x, (p1, p2, beta[0], scale, shift), dim)
+    y = launch.forward(x, (p1, p2, beta[0], scale, shift), dim)
     return y, [means, *hidden, *beta]
 
 
@@ -49,7 +49,7 @@ def backward(dy: Tensor, x: Tensor, inputs: Sequence[Tensor | None],
     p1, p2, scale, shift, *_ = inputs
     first, last = net.layers
     means, hidden, beta = kept[0], kept[1:4], kept[4:7]
-    dx, sums, _ = triton_launch.backward(
+    dx, sums, _ = launch.backward(
         dy, x, (p1, p2, beta[0], scale, shift), dim)
     grad, *of_last = _run_layer_backward(
         sums[2], None, beta, hidden[0], None, None, last, net.scale)
@@ -125,9 +125,9 @@ def _options(scale: Tensor | None, layer: Layer) -> dict[str, bool]:
 def _launch(kernel: str, size: int, shape: torch.Size, *args,
             **options) -> None:
     """Run a kernel that reads a (samples, width) for ``size`` numbers."""
-    from . import triton_net
-    samples, width = (max(LEAST, triton_grid.at_least(n)) for n in shape)
+    from . import net_kernels
+    samples, width = (max(LEAST, grid.at_least(n)) for n in shape)
     with torch.cuda.device_of(args[0]):
-        getattr(triton_net, kernel)[(-(-size // BLOCK_O), )](
+        getattr(net_kernels, kernel)[(-(-size // BLOCK_O), )](
             *args, **options, BLOCK_S=samples, BLOCK_O=BLOCK_O,
             BLOCK_K=min(width, TILE // samples), num_warps=4)

@@ -1,4 +1,4 @@
-"""Meta-ACON in one call on the CPU, by the kernels of ``native_meta.c``."""
+"""Meta-ACON in one call on the CPU, by the kernels of ``meta.c``."""
 import ctypes
 import functools
 import struct
@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from . import native, native_build, torch_versions
-from .net import Net
-from .rows import Betas
+from .. import torch_versions
+from ..net import Net
+from ..rows import Betas
+from . import build, op
 
-_POINTER, _SIZE, _NUMBER, _REAL = native_build.TYPES
+_POINTER, _SIZE, _NUMBER, _REAL = build.TYPES
 
-# `layer` and two `gradients` of native_net.c
+# `layer` and two `gradients` of net.c
 _LAYER = struct.Struct('7P2li2f0P')
 _GRADS = struct.Struct('8P')
 
@@ -24,7 +25,7 @@ def refuses(x: Tensor) -> str | None:
         return f'x is {x.dtype}, not torch.float32'
     if torch_versions.is_autocast_on_cpu():
         return 'the net is to be computed in half precision'
-    return native.refuses(x) or native_build.load('native_meta').error
+    return op.refuses(x) or build.load('meta').error
 
 
 def forward(x: Tensor, inputs: Sequence[Tensor | None], net: Net,
@@ -37,7 +38,7 @@ def forward(x: Tensor, inputs: Sequence[Tensor | None], net: Net,
     kept = x.new_empty(
         2 * betas + (2 * rows.samples + 1) * (net.hidden + rows.channels))
     _library().meta_forward(
-        *native_build.pointers(y, kept, dense, *inputs[:4]), _in_c(net),
+        *build.pointers(y, kept, dense, *inputs[:4]), _in_c(net),
         net.scale, *plan.layout[:5], plan.chunk, plan.threads)
     return y, [kept]
 
@@ -49,21 +50,21 @@ def backward(dy: Tensor, x: Tensor, inputs: Sequence[Tensor | None],
     plan = _plan(x, dim)
     rows = plan.rows
     dense, upstream, dx = rows.view(x), rows.view(dy), rows.new_empty(x)
-    grads = native.new_grads(inputs)
+    grads = op.new_grads(inputs)
     betas = rows.samples * rows.channels
     work = x.new_empty(
         plan.parts + 2 * betas + rows.samples * net.hidden)
     _library().meta_backward(
-        *native_build.pointers(dx, *grads[:4], work, upstream, dense,
+        *build.pointers(dx, *grads[:4], work, upstream, dense,
                                *inputs[:4], *kept), _in_c(net),
-        _GRADS.pack(*native_build.pointers(*grads[4:])), net.scale,
+        _GRADS.pack(*build.pointers(*grads[4:])), net.scale,
         *plan.layout[:5], plan.chunk, plan.threads)
     return [dx, *grads]
 
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    library = native_build.load('native_meta').library
+    library = build.load('meta').library
     rest = [_REAL, *[_SIZE] * 4, _NUMBER, _SIZE, _NUMBER]
     library.meta_forward.argtypes = [*[_POINTER] * 7, ctypes.c_char_p, *rest]
     library.meta_backward.argtypes = [
@@ -75,11 +76,11 @@ def _library() -> ctypes.CDLL:
 def _in_c(net: Net) -> bytes:
     """The layers as the kernels read them, while the tensors live."""
     return b''.join(
-        _LAYER.pack(*native_build.pointers(*layer.tensors),
+        _LAYER.pack(*build.pointers(*layer.tensors),
                     *layer.weight.shape[:2], *layer[7:])
         for layer in net.layers)
 
 
-def _plan(x: Tensor, dim: int) -> native.Plan:
-    return native.make_plan(x.shape, x.stride(), dim, Betas.PER_SAMPLE,
+def _plan(x: Tensor, dim: int) -> op.Plan:
+    return op.make_plan(x.shape, x.stride(), dim, Betas.PER_SAMPLE,
                             torch.get_num_threads())

@@ -1,4 +1,4 @@
-/* ACON and its gradients in one pass over memory; native_build.py compiles it.
+/* ACON and its gradients in one pass over memory; build.py compiles it.
  *
  * A tensor is a matrix: rows of n elements that lie side by side in memory.
  *   wide = 0: a row is one channel, and rows count channels first

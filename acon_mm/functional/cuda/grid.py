@@ -5,8 +5,8 @@ import os
 import torch
 from torch import Tensor
 
-from .keeps_input import Parameters
-from .rows import Betas, Rows
+from ..keeps_input import Parameters
+from ..rows import Betas, Rows
 
 # Bytes of x in a tile. The registers of a multiprocessor are enough for 24
 # to 32 warps, which then wait for 48 to 64 KiB at a time; some 30 keep the
