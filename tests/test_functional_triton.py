@@ -24,7 +24,8 @@ OLD_TRITON = pytest.mark.skipif(
 @OLD_TRITON
 @pytest.mark.parametrize('file, cases', [
     ('triton_cases.py', len(CASES)),
-    ('triton_meta_cases.py', 2 * len(LAYOUTS))])
+    ('triton_meta_cases.py', 2 * len(LAYOUTS)),
+    ('triton_norm_cases.py', 20)])
 def test_kernels_by_the_interpreter(file, cases):
     done = subprocess.run(
         [sys.executable, '-m', 'pytest', '-q', f'tests/{file}'],

@@ -55,15 +55,20 @@ def acon(x: Tensor,
         ValueError: A parameter does not fit ``x``, or one of scale and
             shift is missing.
     """
-    if not x.is_floating_point():
-        raise TypeError(f'acon() got x of dtype {x.dtype}: convert it to a '
-                        'floating-point type first.')
+    check_type(x, 'acon')
     if (scale is None) != (shift is None):
         raise ValueError('acon() got one of scale and shift: give both.')
     if torch.jit.is_scripting():
         return reference.acon(x, p1, p2, beta, channel_dim, scale, shift)
     else:
         return _select(x)(x, p1, p2, beta, channel_dim, scale, shift)
+
+
+def check_type(x: Tensor, name: str) -> None:
+    """Refuse an input that has no fractions."""
+    if not x.is_floating_point():
+        raise TypeError(f'{name}() got x of dtype {x.dtype}: convert it to a '
+                        'floating-point type first.')
 
 
 def set_implementation(name: str) -> None:

@@ -34,9 +34,7 @@ def forward(x: Tensor, inputs: Sequence[Tensor | None], net: Net,
     plan = _plan(x, dim)
     rows = plan.rows
     dense, y = rows.view(x), rows.new_empty(x)
-    betas = rows.samples * rows.channels
-    kept = x.new_empty(
-        2 * betas + (2 * rows.samples + 1) * (net.hidden + rows.channels))
+    kept = x.new_empty(_kept_size(rows.samples, rows.channels, net))
     _library().meta_forward(
         *build.pointers(y, kept, dense, *inputs[:4]), _in_c(net),
         net.scale, *plan.layout[:5], plan.chunk, plan.threads)
@@ -62,6 +60,35 @@ def backward(dy: Tensor, x: Tensor, inputs: Sequence[Tensor | None],
     return [dx, *grads]
 
 
+def beta_forward(inputs: Tensor, net: Net,
+                 threads: int) -> tuple[Tensor, Tensor]:
+    """Beta of ``inputs`` (N, C), and the memory that it is in."""
+    size = inputs.numel()
+    memory = inputs.new_empty(_kept_size(*inputs.shape, net))
+    memory[size:2 * size] = inputs.view(-1)
+    at = _library().beta_forward(*build.pointers(memory), _in_c(net),
+                                 net.scale, *inputs.shape, threads)
+    return memory[at:at + size].view(inputs.shape), memory
+
+
+def beta_backward(dbeta: Tensor, memory: Tensor, net: Net, threads: int
+                  ) -> tuple[Tensor, list[Tensor | None]]:
+    """Gradients of the inputs of :func:`beta_forward` and of the net."""
+    size, grads = dbeta.numel(), op.new_grads(net.trained)
+    work = dbeta.new_empty(2 * size + len(dbeta) * net.hidden)
+    work[:size] = dbeta.view(-1)
+    at = _library().beta_backward(
+        *build.pointers(work, memory), _in_c(net),
+        _GRADS.pack(*build.pointers(*grads)), net.scale, *dbeta.shape,
+        threads)
+    return work[at:at + size].view(dbeta.shape), grads
+
+
+def _kept_size(samples: int, channels: int, net: Net) -> int:
+    return 2 * samples * channels + (2 * samples + 1) * (
+        net.hidden + channels)
+
+
 @functools.cache
 def _library() -> ctypes.CDLL:
     library = build.load('meta').library
@@ -70,6 +97,11 @@ def _library() -> ctypes.CDLL:
     library.meta_backward.argtypes = [
         *[_POINTER] * 13, *[ctypes.c_char_p] * 2, *rest]
     library.meta_forward.restype = library.meta_backward.restype = None
+    rest = [_REAL, _SIZE, _SIZE, _NUMBER]
+    library.beta_forward.argtypes = [_POINTER, ctypes.c_char_p, *rest]
+    library.beta_backward.argtypes = [
+        *[_POINTER] * 2, *[ctypes.c_char_p] * 2, *rest]
+    library.beta_forward.restype = library.beta_backward.restype = _SIZE
     return library
 
 

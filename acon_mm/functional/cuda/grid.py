@@ -95,6 +95,12 @@ class Launch:
             vector = min(unit, VECTOR // x.element_size(), block_n)
             self.options |= dict(FOLD=vector, STAGES=1)
 
+    def new_sums(self, count: int, x: Tensor) -> Tensor:
+        """Room for so many sums of each program."""
+        return x.new_empty((count, self.segments, self.rows.samples,
+                            self.parts, self.rows.channels),
+                           dtype=torch.float32)
+
 
 def _tile(x: Tensor, rows: Rows, backward: bool) -> tuple[int, int]:
     """Rows and columns."""
