@@ -9,7 +9,7 @@ activations that there are, ``channels`` tells where their channels are,
 ``source`` where in the code a call is. From
 that ``find`` makes ``seats``. ``install`` puts activations there: ``seated``
 gives each call one of its own by ``rewriting`` the method, with the
-``frozen_norm`` in front of it; ``per_width`` each width of one call.
+``joined_norm`` in front of it; ``per_width`` each width of one call.
 ``verify`` runs the result again.
 """
 from acon_mm.override.placement import NothingToSwap
