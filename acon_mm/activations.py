@@ -14,6 +14,7 @@ from torch import Tensor
 
 from acon_mm.act_cfg import check_keys
 from acon_mm.functional import acon
+from acon_mm.functional.norm import Norm, joined
 from acon_mm.functional.tracing import is_symbolic
 from acon_mm.own_stream import draws_apart, seed_of_stream
 from acon_mm.registry import MODELS
@@ -146,6 +147,19 @@ class AconBase(nn.Module):
                     f'{type(self).__name__} cannot start with {name}={first}, '
                     f"it is {value} there: use AconC or init='paper'.")
 
+    def after_norm(self, x: Tensor, norm: Norm) -> Tensor | None:
+        """The activation of what a batch norm in training makes of ``x``,
+        in one op; None, and nothing done, where each runs by itself."""
+        slopes = self.slopes()
+        if slopes is None:
+            return None
+        self.check_input(x)
+        return joined(x, *slopes, norm, self.channel_dim)
+
+    def slopes(self) -> tuple[Tensor | float, ...] | None:
+        """p1, p2 and beta of the op; None where it does more."""
+        return None
+
     def start_like(self, start: Start) -> None:
         """Begin as the activation that ``start`` describes."""
         self.start = start
@@ -223,6 +237,9 @@ class AconA(AconBase):
         self.check_slopes()
         begin(self.beta, self.first('beta'))
 
+    def slopes(self) -> tuple[Tensor | float, ...]:
+        return 1., 0., self.beta
+
     def forward(self,
                 x: Tensor,
                 scale: Optional[Tensor] = None,
@@ -259,6 +276,9 @@ class AconB(AconBase):
         self.check_slopes()
         begin(self.p, self.first('p2'))
         begin(self.beta, self.first('beta'))
+
+    def slopes(self) -> tuple[Tensor | float, ...]:
+        return 1., self.p, self.beta
 
     def forward(self,
                 x: Tensor,
@@ -299,6 +319,9 @@ class AconC(AconBase):
     def init_weights(self) -> None:
         init_slopes(self)
         begin(self.beta, self.first('beta'))
+
+    def slopes(self) -> tuple[Tensor | float, ...]:
+        return self.p1, self.p2, self.beta
 
     def forward(self,
                 x: Tensor,

@@ -16,6 +16,7 @@ from acon_mm.beta_net import (
     takes_one_pixel,
 )
 from acon_mm.functional import acon, channel_mean, meta
+from acon_mm.functional.norm import Norm, apply, kernels_for
 from acon_mm.functional.torch_versions import sigmoid
 from acon_mm.functional.tracing import is_symbolic
 from acon_mm.own_stream import draws_apart
@@ -192,6 +193,16 @@ class MetaAconC(AconBase):
                                      self.channel_dim)
         return acon(x, self.p1, self.p2, self.compute_beta(x, scale, shift),
                     self.channel_dim, scale, shift)
+
+    def after_norm(self, x: Tensor, norm: Norm) -> Tensor | None:
+        if self.level != 'channel':
+            return None
+        self.check_input(x)
+        net = plain_net(x, self.channel_dim, (self.p1, self.p2, None, None),
+                        self._net(), self.beta_scale)
+        kernels = net and kernels_for(x, norm, net, self.channel_dim)
+        return kernels and apply(kernels, x, self.p1, self.p2, None, norm,
+                                 net, self.channel_dim)
 
     def compute_beta(self,
                      x: Tensor,

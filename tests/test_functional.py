@@ -6,7 +6,8 @@ from functional_cases import CASES, Case, assert_matches, describe
 from torch import Tensor
 
 from acon_mm import functional
-from acon_mm.functional import blocked, native, reference
+from acon_mm.functional import blocked, reference
+from acon_mm.functional.cpu import op as native
 
 IMPLEMENTATIONS = (reference, blocked, native)
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from acon_mm import functional
-from acon_mm.functional import native, native_build
+from acon_mm.functional.cpu import build as native_build
+from acon_mm.functional.cpu import op as native
+from acon_mm.functional.dispatch import IMPLEMENTATIONS
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,7 @@ def calls_of(monkeypatch, module):
 
 @pytest.mark.parametrize('name', ['reference', 'blocked', 'native'])
 def test_chosen_implementation_runs(name, monkeypatch):
-    calls = calls_of(monkeypatch, getattr(functional, name))
+    calls = calls_of(monkeypatch, IMPLEMENTATIONS[name])
     functional.set_implementation(name)
     assert functional.get_implementation() == name
     functional.acon(torch.randn(2, 3, 4, 4), 1., 0., 1.)
@@ -58,7 +60,7 @@ def test_chosen_implementation_runs(name, monkeypatch):
     (torch.float64, 'blocked'),
 ])
 def test_auto_takes_the_fastest_that_can(dtype, name, monkeypatch):
-    calls = calls_of(monkeypatch, getattr(functional, name))
+    calls = calls_of(monkeypatch, IMPLEMENTATIONS[name])
     functional.acon(torch.randn(2, 3, 4, 4, dtype=dtype), 1., 0., 1.)
     assert len(calls) == 1
 
@@ -132,7 +134,7 @@ def test_a_failing_compiler_is_quoted(fresh_build, tmp_path):
 def test_builds_at_the_same_time_leave_one_library(fresh_build, tmp_path):
     fresh_build('cc')
     with ThreadPoolExecutor(2) as pool:
-        builds = [*pool.map(native_build.build, ['native_meta'] * 2)]
+        builds = [*pool.map(native_build.build, ['meta'] * 2)]
     assert builds[0] == builds[1]
     assert [*(tmp_path / 'acon_mm').iterdir()] == [builds[0]]
 
@@ -144,12 +146,12 @@ def test_a_source_that_changes_is_built_anew(fresh_build, tmp_path,
         shutil.copy(source, tmp_path)
     monkeypatch.setattr(native_build, '__file__', str(tmp_path / 'build.py'))
     fresh_build('cc')
-    before = native_build.build('native_meta')
-    assert native_build.build('native_meta') == before
-    # native_meta.c includes it
-    with open(tmp_path / 'native_net.c', 'a') as file:
+    before = native_build.build('meta')
+    assert native_build.build('meta') == before
+    # meta.c includes it
+    with open(tmp_path / 'net.c', 'a') as file:
         file.write('long another(void) { return 1; }\n')
-    assert native_build.build('native_meta') != before
+    assert native_build.build('meta') != before
 
 
 @pytest.mark.parametrize('kept', [0, 1000, -1000])
@@ -159,8 +161,8 @@ def test_a_library_that_is_not_whole_is_built_anew(fresh_build, tmp_path,
 
     def load():  # a broken one can end the process
         done = subprocess.run(
-            [sys.executable, '-c', 'from acon_mm.functional import native; '
-             'raise SystemExit(native.unavailable())'],
+            [sys.executable, '-c', 'from acon_mm.functional.cpu import op; '
+             'raise SystemExit(op.unavailable())'],
             capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, '')
 

@@ -13,7 +13,8 @@ from functional_cases import CASES, Case, assert_matches, describe
 from meta_cases import LAYOUTS, assert_is_its_double, count_calls, make
 
 from acon_mm import functional
-from acon_mm.functional import triton, triton_meta
+from acon_mm.functional.cuda import meta as triton_meta
+from acon_mm.functional.cuda import op as triton
 from acon_mm.functional.torch_versions import VERSION
 
 OLD_TRITON = pytest.mark.skipif(
@@ -23,7 +24,8 @@ OLD_TRITON = pytest.mark.skipif(
 @OLD_TRITON
 @pytest.mark.parametrize('file, cases', [
     ('triton_cases.py', len(CASES)),
-    ('triton_meta_cases.py', 2 * len(LAYOUTS))])
+    ('triton_meta_cases.py', 2 * len(LAYOUTS)),
+    ('triton_norm_cases.py', 20)])
 def test_kernels_by_the_interpreter(file, cases):
     done = subprocess.run(
         [sys.executable, '-m', 'pytest', '-q', f'tests/{file}'],

@@ -17,7 +17,9 @@ from torch import nn
 from acon_mm import functional
 from acon_mm.benchmark.measure import saved_bytes
 from acon_mm.beta_net import plain_net
-from acon_mm.functional import native, native_build, native_meta
+from acon_mm.functional.cpu import build as native_build
+from acon_mm.functional.cpu import meta as native_meta
+from acon_mm.functional.cpu import op as native
 
 
 @pytest.fixture

@@ -13,12 +13,19 @@ if VERSION < (2, 8):
                 allow_module_level=True)
 
 # ruff: noqa: E402  an old Triton has not these
+from torch import nn
 from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.runtime import JITFunction, driver
 
-from acon_mm import MetaAconC
-from acon_mm.functional import meta, triton, triton_grid, triton_meta
+import acon_mm
+from acon_mm import AconC, MetaAconC
+from acon_mm.functional import meta
+from acon_mm.functional import norm as one_op
+from acon_mm.functional.cuda import grid as triton_grid
+from acon_mm.functional.cuda import meta as triton_meta
+from acon_mm.functional.cuda import norm as triton_norm
+from acon_mm.functional.cuda import op as triton
 
 
 class H100:
@@ -121,6 +128,39 @@ def test_meta_acon_compiles_for_a_gpu(samples, norm_cfg, training, affine,
         # what every GPU has
         assert kernel.metadata.shared <= 48 << 10
         assert _usage(kernel, tmp_path)[1] == 0
+
+
+@pytest.mark.parametrize('meta_acon', [False, True])
+@pytest.mark.parametrize('shape, memory_format', [
+    ((2, 16, 100, 168), torch.contiguous_format),
+    ((2, 256, 25, 40), torch.channels_last)])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
+def test_norm_and_acon_compile_for_a_gpu(shape, memory_format, dtype,
+                                         meta_acon, compiled, tmp_path,
+                                         monkeypatch):
+    monkeypatch.setattr(one_op, 'kernels_for', lambda *args: triton_norm)
+    monkeypatch.setattr(acon_mm.meta_acon, 'kernels_for',
+                        lambda *args: triton_norm)
+    x = torch.randn(shape).to(dtype).contiguous(memory_format=memory_format)
+    x.requires_grad_()
+    act = (MetaAconC if meta_acon else AconC)(shape[1])
+    norm = nn.BatchNorm2d(shape[1])
+    act.after_norm(x, one_op.Norm(
+        norm.weight, norm.bias, norm.running_mean, norm.running_var, .1, 1e-5)
+    ).sum().backward()
+    net = meta_acon * ['layer', 'layer']
+    assert [kernel.metadata.name for kernel in compiled] == [
+        'statistics', 'finish', *net, 'forward', 'sums',
+        *[f'{name}_backward' for name in net], 'coefficients', 'inputs']
+    for kernel in compiled:
+        assert 'atom' not in kernel.asm['ptx']
+        assert kernel.metadata.shared <= 48 << 10
+        registers, spilled = _usage(kernel, tmp_path)
+        assert spilled == 0
+        if kernel.metadata.name in ('statistics', 'sums', 'inputs'):
+            assert registers <= 128
+            assert 'ld.global.v4.b32' in kernel.asm['ptx'] or re.search(
+                r'cp\.async\.cg\.shared\.global .*, 0x10', kernel.asm['ptx'])
 
 
 @pytest.mark.parametrize('shape', [(16, 256, 100, 168), (64, 256, 50, 84),

@@ -8,7 +8,8 @@ import torch
 from functional_cases import CASES, Case, assert_matches, describe
 
 from acon_mm import functional
-from acon_mm.functional import triton, triton_grid
+from acon_mm.functional.cuda import grid as triton_grid
+from acon_mm.functional.cuda import op as triton
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,9 @@ from meta_cases import (
 )
 
 from acon_mm import functional
-from acon_mm.functional import meta, native_meta, triton_meta
+from acon_mm.functional import meta
+from acon_mm.functional.cpu import meta as native_meta
+from acon_mm.functional.cuda import meta as triton_meta
 
 kernels_for = meta.kernels_for
 

@@ -6,14 +6,16 @@ from typing import Optional, Union
 import torch
 from torch import Tensor
 
-from . import blocked, native, reference, triton
+from . import blocked, reference
+from .cpu import op as cpu_op
+from .cuda import op as cuda_op
 from .tracing import is_exported, is_traced, is_transformed
 
-_IMPLEMENTATIONS = {
+IMPLEMENTATIONS = {
     'reference': reference,
     'blocked': blocked,
-    'native': native,
-    'triton': triton,
+    'native': cpu_op,
+    'triton': cuda_op,
 }
 _choice = 'auto'
 
@@ -53,15 +55,20 @@ def acon(x: Tensor,
         ValueError: A parameter does not fit ``x``, or one of scale and
             shift is missing.
     """
-    if not x.is_floating_point():
-        raise TypeError(f'acon() got x of dtype {x.dtype}: convert it to a '
-                        'floating-point type first.')
+    check_type(x, 'acon')
     if (scale is None) != (shift is None):
         raise ValueError('acon() got one of scale and shift: give both.')
     if torch.jit.is_scripting():
         return reference.acon(x, p1, p2, beta, channel_dim, scale, shift)
     else:
         return _select(x)(x, p1, p2, beta, channel_dim, scale, shift)
+
+
+def check_type(x: Tensor, name: str) -> None:
+    """Refuse an input that has no fractions."""
+    if not x.is_floating_point():
+        raise TypeError(f'{name}() got x of dtype {x.dtype}: convert it to a '
+                        'floating-point type first.')
 
 
 def set_implementation(name: str) -> None:
@@ -84,11 +91,11 @@ def set_implementation(name: str) -> None:
     """
     global _choice
     if name != 'auto':
-        if name not in _IMPLEMENTATIONS:
+        if name not in IMPLEMENTATIONS:
             raise ValueError(
                 f'implementation {name!r} is unknown: choose one of auto, '
-                f'{", ".join(_IMPLEMENTATIONS)}.')
-        _require(name, _IMPLEMENTATIONS[name].unavailable())
+                f'{", ".join(IMPLEMENTATIONS)}.')
+        _require(name, IMPLEMENTATIONS[name].unavailable())
     _choice = name
 
 
@@ -99,13 +106,13 @@ def get_implementation() -> str:
 
 def _select(x: Tensor) -> Callable[..., Tensor]:
     if _choice != 'auto':
-        _require(_choice, _IMPLEMENTATIONS[_choice].refuses(x))
-        return _IMPLEMENTATIONS[_choice].acon
+        _require(_choice, IMPLEMENTATIONS[_choice].refuses(x))
+        return IMPLEMENTATIONS[_choice].acon
     if (x.is_cuda and not is_exported(x) and not is_transformed()
-            and _can_run(triton, x)):
-        return triton.acon
-    if _can_run(native, x):
-        return native.acon
+            and _can_run(cuda_op, x)):
+        return cuda_op.acon
+    if _can_run(cpu_op, x):
+        return cpu_op.acon
     # Inductor makes of the formula what the kernels are
     return reference.acon if is_traced(x) else blocked.acon
 

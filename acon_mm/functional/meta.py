@@ -9,8 +9,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from . import dispatch, native_meta, reference, triton_meta
+from . import dispatch, reference
 from .channel_mean import channel_mean
+from .cpu import meta as cpu_meta
+from .cuda import meta as cuda_meta
 from .keeps_input import differentiate, is_by_formula
 from .net import Net, beta_formula
 
@@ -37,11 +39,11 @@ class Kernels(Protocol):
 def kernels_for(x: Tensor) -> Kernels | None:
     """What computes it of ``x``; None if its parts do."""
     choice = dispatch.get_implementation()
-    if choice in ('auto', 'native') and native_meta.refuses(x) is None:
-        return native_meta
+    if choice in ('auto', 'native') and cpu_meta.refuses(x) is None:
+        return cpu_meta
     if (choice == 'triton' or choice == 'auto' and x.is_cuda) and (
-            triton_meta.refuses(x) is None):
-        return triton_meta
+            cuda_meta.refuses(x) is None):
+        return cuda_meta
     return None
 
 

@@ -1,4 +1,5 @@
-"""The net that makes meta-ACON's beta of the means, as kernels take it."""
+"""A batch norm and the net that makes meta-ACON's beta, as kernels take
+them."""
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -42,6 +43,22 @@ class Layer(NamedTuple):
     @property
     def tensors(self) -> tuple[Tensor | None, ...]:
         return self[:7]
+
+
+class Norm(NamedTuple):
+    """A batch norm that takes the batch's statistics.
+
+    Attributes:
+        weight, bias (Tensor, optional): (C,).
+        mean, variance (Tensor, optional): Running statistics, which follow.
+        momentum, eps (float): As of ``F.batch_norm``.
+    """
+    weight: Tensor | None
+    bias: Tensor | None
+    mean: Tensor | None = None
+    variance: Tensor | None = None
+    momentum: float = 0.
+    eps: float = 0.
 
 
 class Net(NamedTuple):

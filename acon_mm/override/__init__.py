@@ -7,7 +7,7 @@ inputs (:mod:`acon_mm.probe`), ``observe`` notes the ``calls`` of the
 ``kinds`` of activations that there are, ``channels`` tells where their
 channels are, ``source`` where in the code a call is. From that ``find``
 makes ``seats``. ``install`` puts activations there: ``seated`` gives each
-call one of its own by ``rewriting`` the method, with the ``frozen_norm`` in
+call one of its own by ``rewriting`` the method, with the ``joined_norm`` in
 front of it; ``per_width`` each width of one call. ``verify`` runs the result
 again.
 """

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch.nn as nn
 
-from acon_mm.override.frozen_norm import activate_normed, hand_over_norm
+from acon_mm.override.joined_norm import activate_normed, hand_over_norm
 from acon_mm.override.rewriting import rewrite
 from acon_mm.override.source import names_of
 

@@ -1,10 +1,10 @@
 /* Meta-ACON and its gradients: the mean of each channel of each sample, the
- * beta net on it and ACON, behind one call. native.c says how a tensor lies;
- * betas are PER_SAMPLE. Layers are as in native_net.c, the net's input and
+ * beta net on it and ACON, behind one call. op.c says how a tensor lies;
+ * betas are PER_SAMPLE. Layers are as in net.c, the net's input and
  * its output have as many channels as x.
  */
-#include "native.c"
-#include "native_net.c"
+#include "op.c"
+#include "net.c"
 
 #define LAYERS 2
 #define BLOCK (1 << 19) /* elements that are read in their order */
@@ -50,7 +50,7 @@ static void add_rows(float *restrict sums, const float *x, long rows, long n) {
       sums[i] += x[row * n + i];
 }
 
-/* Threads share the chunks as in `backward` of native.c; each leaves its sums
+/* Threads share the chunks as in `backward` of op.c; each leaves its sums
  * in `parts`, (samples, parts, C). */
 static void mean_forward(float *means, float *parts, const float *x, long rows,
                          long n, long channels, long share, int wide,
@@ -100,6 +100,56 @@ static void mean_backward(float *dx, const float *dmeans, long rows, long n,
   }
 }
 
+/* Makes beta, the last layer's output, of the inputs that are there. */
+static void net_forward(kept parts, const layer *layers, float factor,
+                        long samples, long channels, int threads) {
+  const float *inputs = parts.inputs;
+  for (int k = 0; k < LAYERS; k++) {
+    layer_forward(parts.layers[k], inputs, samples, layers[k], threads);
+    inputs = parts.layers[k].y;
+  }
+  float *beta = parts.layers[LAYERS - 1].y;
+  for (long i = 0; i < samples * channels; i++)
+    beta[i] = unless_nan(factor * sigmoid_of_minus(-beta[i]), beta[i]);
+}
+
+/* Behind `up`, which has beta's gradient, is room for those of the layers'
+ * inputs; returns that of the first, which is the net's. */
+static float *net_backward(float *up, kept parts, const layer *layers,
+                           const gradients *grads, float factor, long samples,
+                           long channels, int threads) {
+  float *beta = parts.layers[LAYERS - 1].y;
+  for (long i = 0; i < samples * channels; i++)
+    up[i] *= beta[i] * (1 - beta[i] / factor);
+  for (int k = LAYERS - 1; k >= 0; k--) {
+    float *reached = up + samples * layers[k].out;
+    layer_backward(reached, grads[k], up, parts.layers[k],
+                   k ? parts.layers[k - 1].y : parts.inputs, samples,
+                   layers[k], threads);
+    up = reached;
+  }
+  return up;
+}
+
+/* The net alone, of inputs that lie in `memory` already; returns where beta
+ * is in there. */
+long beta_forward(float *memory, const layer *layers, float factor,
+                  long samples, long channels, int threads) {
+  kept parts = carve(memory, samples, channels, layers);
+  net_forward(parts, layers, factor, samples, channels, threads);
+  return parts.layers[LAYERS - 1].y - memory;
+}
+
+/* `work` begins with beta's gradient; returns where the inputs' is. */
+long beta_backward(float *work, float *memory, const layer *layers,
+                   const gradients *grads, float factor, long samples,
+                   long channels, int threads) {
+  kept parts = carve(memory, samples, channels, layers);
+  return net_backward(work, parts, layers, grads, factor, samples, channels,
+                      threads) -
+         work;
+}
+
 void meta_forward(float *y, float *memory, const float *x, const float *p1,
                   const float *p2, const float *scale, const float *shift,
                   const layer *layers, float factor, long rows, long n,
@@ -114,19 +164,13 @@ void meta_forward(float *y, float *memory, const float *x, const float *p1,
     parts.inputs[i] = scale ? parts.means[i] * scale[i % channels] +
                                   shift[i % channels]
                             : parts.means[i];
-  const float *inputs = parts.inputs;
-  for (int k = 0; k < LAYERS; k++) {
-    layer_forward(parts.layers[k], inputs, samples, layers[k], threads);
-    inputs = parts.layers[k].y;
-  }
+  net_forward(parts, layers, factor, samples, channels, threads);
   float *beta = parts.layers[LAYERS - 1].y;
-  for (long i = 0; i < size; i++)
-    beta[i] = unless_nan(factor * sigmoid_of_minus(-beta[i]), beta[i]);
   forward(y, x, p1, p2, beta, scale, shift, rows, n, channels, share, wide,
           PER_SAMPLE, threads);
 }
 
-/* `work` takes the parts of the gradients of native.c, those of beta and
+/* `work` takes the parts of the gradients of op.c, those of beta and
  * those of each layer's input. */
 void meta_backward(float *dx, float *dp1, float *dp2, float *dscale,
                    float *dshift, float *work, const float *dy,
@@ -142,15 +186,8 @@ void meta_backward(float *dx, float *dp1, float *dp2, float *dscale,
   float *up = work + SUMS * chunks * (wide ? n : 1);
   backward(dx, dp1, dp2, up, dscale, dshift, work, dy, x, p1, p2, beta, scale,
            shift, rows, n, channels, share, wide, PER_SAMPLE, chunk, threads);
-  for (long i = 0; i < size; i++)
-    up[i] *= beta[i] * (1 - beta[i] / factor);
-  for (int k = LAYERS - 1; k >= 0; k--) {
-    float *reached = up + samples * layers[k].out;
-    layer_backward(reached, grads[k], up, parts.layers[k],
-                   k ? parts.layers[k - 1].y : parts.inputs, samples,
-                   layers[k], threads);
-    up = reached;
-  }
+  up = net_backward(up, parts, layers, grads, factor, samples, channels,
+                    threads);
   for (long i = 0; i < size; i++) {
     if (scale) {
       dscale[i % channels] += up[i] * parts.means[i];

@@ -1,7 +1,8 @@
-"""A frozen batch norm and the activation behind it, in one pass.
+"""A batch norm and the activation behind it, as one op.
 
 ``norm_eval=True``, the default of detectors, makes of a batch norm an affine
-map, which the op applies itself: its output is neither written nor kept.
+map, which the op applies itself; one in training joins it with its statistics.
+Either way the norm's output is neither written nor kept.
 """
 import ast
 import re
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from acon_mm.activations import AconBase
+from acon_mm.functional.norm import Norm
 from acon_mm.functional.tracing import is_traced
 from acon_mm.hooks import is_watched
 from acon_mm.override.source import attribute_path
@@ -21,8 +23,12 @@ FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 
 def activate_normed(act: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
     """``act(norm(x))``; a captured graph shows the two as they are."""
-    if not (isinstance(act, AconBase) and act.takes_affine
-            and is_frozen(norm) and not is_watched(act)) or is_traced(x):
+    if not isinstance(act, AconBase) or is_watched(act) or is_traced(x):
+        return act(norm(x))
+    if takes_batch(norm):
+        y = _join_batch(act, norm, x)
+        return act(norm(x)) if y is None else y
+    if not (act.takes_affine and is_frozen(norm)):
         return act(norm(x))
     # in half precision the product would lose what the norm keeps
     dtype = torch.promote_types(norm.running_var.dtype, torch.float32)
@@ -32,6 +38,32 @@ def activate_normed(act: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
     bias = torch.zeros_like(scale) if norm.bias is None else norm.bias
     shift = torch.addcmul(bias, norm.running_mean, scale, value=-1)
     return act(x, scale, shift)
+
+
+def takes_batch(norm: nn.Module) -> bool:
+    """Whether it is PyTorch's batch norm, normalizes by the batch's own
+    statistics, and nobody listens to it."""
+    return (isinstance(norm, _BatchNorm)
+            and (norm.training or norm.running_var is None)
+            and type(norm).forward is _BatchNorm.forward
+            and not is_watched(norm))
+
+
+def _join_batch(act: AconBase, norm: _BatchNorm, x: Tensor) -> Tensor | None:
+    """As of :meth:`AconBase.after_norm`; the norm counts the batch."""
+    norm._check_input_dim(x)
+    follows = norm.training and norm.track_running_stats
+    seen = norm.num_batches_tracked if follows else None
+    momentum = norm.momentum
+    if momentum is None:  # the mean over all batches
+        momentum = 0. if seen is None else 1. / (float(seen) + 1.)
+    running = (norm.running_mean, norm.running_var) if follows else (
+        None, None)
+    y = act.after_norm(x, Norm(norm.weight, norm.bias, *running, momentum,
+                               norm.eps))
+    if y is not None and seen is not None:
+        seen.add_(1)
+    return y
 
 
 def is_frozen(norm: nn.Module) -> bool:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .keeps_input import Parameters
-from .rows import Betas, Rows
-from .triton_grid import Launch
+from ..keeps_input import Parameters
+from ..rows import Betas, Rows
+from .grid import Launch
 
 
 def forward(x: Tensor, parameters: Parameters, dim: int) -> Tensor:
@@ -18,11 +18,11 @@ def forward(x: Tensor, parameters: Parameters, dim: int) -> Tensor:
             memory, as of :func:`acon_mm.functional.rows.dense_parameters`.
         dim (int): Dimension of the channels, from 0 on.
     """
-    from . import triton_kernels
+    from . import op_kernels
     launch = Launch(x, parameters, dim, False)
     y = launch.rows.new_empty(x)
     with torch.cuda.device_of(x):
-        triton_kernels.forward[launch.grid](
+        op_kernels.forward[launch.grid](
             y, launch.rows.view(x), *launch.tensors, *launch.sizes,
             **launch.options)
     return y
@@ -31,20 +31,16 @@ def forward(x: Tensor, parameters: Parameters, dim: int) -> Tensor:
 def backward(dy: Tensor, x: Tensor, parameters: Parameters,
              dim: int) -> tuple[Tensor, Tensor, Tensor]:
     """dx, sums (3 or 5, samples, C) for the parameters, dbeta per element."""
-    from . import triton_kernels
+    from . import op_kernels
     launch = Launch(x, parameters, dim, True)
     rows = launch.rows
     dx, dbeta = rows.new_empty(x), new_dbeta(x, rows)
-    sums = x.new_empty((planes(parameters[3]), launch.segments, rows.samples,
-                        launch.parts, rows.channels), dtype=torch.float32)
+    sums = launch.new_sums(planes(parameters[3]), x)
     with torch.cuda.device_of(x):
-        triton_kernels.backward[launch.grid](
+        op_kernels.backward[launch.grid](
             dx, sums, dbeta, rows.view(dy), rows.view(x), *launch.tensors,
             *launch.sizes, **launch.options)
-    # of one part, where a sum would be another kernel to launch
-    alone = launch.segments == launch.parts == 1
-    sums = sums[:, 0, :, 0] if alone else sums.sum((1, 3))
-    return dx, sums, dbeta
+    return dx, add_up(sums), dbeta
 
 
 def gradients(dx: Tensor, sums: Tensor, dbeta: Tensor, x: Tensor,
@@ -61,6 +57,13 @@ def gradients(dx: Tensor, sums: Tensor, dbeta: Tensor, x: Tensor,
     elif betas == Betas.PER_ELEMENT:
         grads[3] = dbeta
     return [g if need else None for g, need in zip(grads, needs)]
+
+
+def add_up(sums: Tensor) -> Tensor:
+    """(.., samples, C) of what :meth:`Launch.new_sums` had room for."""
+    # of one part, where a sum would be another kernel to launch
+    alone = sums.size(1) == sums.size(3) == 1
+    return sums[:, 0, :, 0] if alone else sums.sum((1, 3))
 
 
 def planes(scale: Tensor | None) -> int:

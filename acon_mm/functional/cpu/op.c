@@ -1,4 +1,4 @@
-/* ACON and its gradients in one pass over memory; native_build.py compiles it.
+/* ACON and its gradients in one pass over memory; build.py compiles it.
  *
  * A tensor is a matrix: rows of n elements that lie side by side in memory.
  *   wide = 0: a row is one channel, and rows count channels first
@@ -86,6 +86,22 @@ INLINE void forward_row(element *restrict y, const element *x, long n,
 /* Sums of the gradients, in the order of the parameters. */
 enum { SUMS = 5 };
 
+/* What an element adds to them. */
+typedef struct {
+  float dp1, dp2, dbeta, dvalue;
+} slopes;
+
+INLINE slopes slopes_at(float value, float up, float slope, float low,
+                        float b) {
+  float d = slope * value;
+  float s = sigmoid_of_minus(-b * d);
+  float passed = up * s;
+  float bend = (passed - passed * s) * d;
+  float g = passed + b * bend;
+  slopes at = {value * g, value * (up - g), bend * d, slope * g + low * up};
+  return at;
+}
+
 INLINE void backward_row(element *restrict dx, float *const sums[SUMS],
                          const element *dy, const element *x, long n,
                          parameters p, int step, int beta_step, int affine) {
@@ -100,30 +116,25 @@ INLINE void backward_row(element *restrict dx, float *const sums[SUMS],
     float input = load(x[i]), value = input, up = load(dy[i]);
     if (affine)
       value = p.scale[i * step] * input + p.shift[i * step];
-    float d = slope * value;
-    float s = sigmoid_of_minus(-b * d);
-    float passed = up * s;
-    float bend = (passed - passed * s) * d;
-    float g = passed + b * bend;
-    float dvalue = slope * g + low * up;
-    dx[i] = store(affine ? p.scale[i * step] * dvalue : dvalue);
+    slopes at = slopes_at(value, up, slope, low, b);
+    dx[i] = store(affine ? p.scale[i * step] * at.dvalue : at.dvalue);
     if (step) {
-      dp1[i] += value * g;
-      dp2[i] += value * (up - g);
+      dp1[i] += at.dp1;
+      dp2[i] += at.dp2;
     } else {
-      sum1 += value * g;
-      sum2 += value * (up - g);
+      sum1 += at.dp1;
+      sum2 += at.dp2;
     }
     if (beta_step)
-      dbeta[i] += bend * d;
+      dbeta[i] += at.dbeta;
     else
-      sum3 += bend * d;
+      sum3 += at.dbeta;
     if (affine && step) {
-      dscale[i] += input * dvalue;
-      dshift[i] += dvalue;
+      dscale[i] += input * at.dvalue;
+      dshift[i] += at.dvalue;
     } else if (affine) {
-      sum4 += input * dvalue;
-      sum5 += dvalue;
+      sum4 += input * at.dvalue;
+      sum5 += at.dvalue;
     }
   }
   if (!step) {

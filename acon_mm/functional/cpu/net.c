@@ -12,7 +12,7 @@
 #define COLUMNS 16      /* go together: a line of the cache */
 #define WORTH (1 << 16) /* products that are worth waking another thread */
 
-/* As native_meta.py tells it; gamma is NULL without a norm. With `batch`, the
+/* As meta.py tells it; gamma is NULL without a norm. With `batch`, the
  * statistics are the batch's and the running ones follow. */
 typedef struct {
   const float *weight, *bias, *gamma, *offset;

@@ -20,7 +20,7 @@ from torch import Tensor
 # pointer, long, int and float, as the sources call them
 TYPES = (ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float)
 
-# the clamps of native.c are one instruction each only if no float is NaN and
+# the clamps of op.c are one instruction each only if no float is NaN and
 # zero has no sign; NaN goes through all the same, as a factor of the result
 FLAGS = ('-O3', '-ffinite-math-only', '-fno-signed-zeros', '-fno-math-errno',
          '-fno-trapping-math', '-fPIC', '-shared')

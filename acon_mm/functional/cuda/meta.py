@@ -1,12 +1,12 @@
-"""Meta-ACON on CUDA: the kernels of ``triton_net.py`` around the op."""
+"""Meta-ACON on CUDA: the kernels of ``net_kernels.py`` around the op."""
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from . import triton, triton_grid, triton_launch
-from .net import Layer, Net
-from .tracing import is_traced
+from ..net import Layer, Net
+from ..tracing import is_traced
+from . import grid, launch, op
 
 # samples that the registers of a program have place for
 MOST_SAMPLES = 64
@@ -15,6 +15,8 @@ BLOCK_O = 16
 TILE = 2048
 # of a side of a matrix, for Triton's products
 LEAST = 16
+# where beta is among what a net keeps
+BETA = 3
 
 
 def refuses(x: Tensor) -> str | None:
@@ -23,7 +25,7 @@ def refuses(x: Tensor) -> str | None:
         return 'a graph is captured, which should show the modules'
     if x.dim() < 3 or len(x) > MOST_SAMPLES:
         return f'x has no pixels or more than {MOST_SAMPLES} samples'
-    return triton.refuses(x) or triton.unavailable()
+    return op.refuses(x) or op.unavailable()
 
 
 def forward(x: Tensor, inputs: Sequence[Tensor | None], net: Net,
@@ -33,13 +35,11 @@ def forward(x: Tensor, inputs: Sequence[Tensor | None], net: Net,
     Half types too have a net of float32.
     """
     p1, p2, scale, shift, *_ = inputs
-    first, last = net.layers
     means = x.mean([d for d in range(1, x.dim()) if d != dim],
                    dtype=torch.float32)
-    hidden = _run_layer(means, scale, shift, first)
-    beta = _run_layer(hidden[0], None, None, last, net.scale)
-    y = triton_launch.forward(x, (p1, p2, beta[0], scale, shift), dim)
-    return y, [means, *hidden, *beta]
+    of_net = run_net(means, scale, shift, net)
+    y = launch.forward(x, (p1, p2, of_net[BETA], scale, shift), dim)
+    return y, [means, *of_net]
 
 
 def backward(dy: Tensor, x: Tensor, inputs: Sequence[Tensor | None],
@@ -47,18 +47,35 @@ def backward(dy: Tensor, x: Tensor, inputs: Sequence[Tensor | None],
              kept: Sequence[Tensor]) -> list[Tensor | None]:
     """See :class:`acon_mm.functional.meta.Kernels`."""
     p1, p2, scale, shift, *_ = inputs
+    means, *of_net = kept
+    dx, sums, _ = launch.backward(
+        dy, x, (p1, p2, of_net[BETA], scale, shift), dim)
+    grad, grads = run_net_backward(sums[2], means, scale, shift, net, of_net)
+    totals = _add_means_backward(dx, grad, net.layers[0].weight, sums, means,
+                                 scale, dim)
+    dp1, dp2, _, *affine = totals.unbind()
+    return [dx, dp1, dp2, *(affine or (None, None)), *grads]
+
+
+def run_net(means: Tensor, scale: Tensor | None, shift: Tensor | None,
+            net: Net) -> list[Tensor]:
+    """What is kept of the net on ``scale * means + shift``, (N, C)."""
     first, last = net.layers
-    means, hidden, beta = kept[0], kept[1:4], kept[4:7]
-    dx, sums, _ = triton_launch.backward(
-        dy, x, (p1, p2, beta[0], scale, shift), dim)
+    hidden = _run_layer(means, scale, shift, first)
+    return [*hidden, *_run_layer(hidden[0], None, None, last, net.scale)]
+
+
+def run_net_backward(dbeta: Tensor, means: Tensor, scale: Tensor | None,
+                     shift: Tensor | None, net: Net, kept: Sequence[Tensor]
+                     ) -> tuple[Tensor, list[Tensor | None]]:
+    """Gradients of the first product and of what the net trains."""
+    first, last = net.layers
+    hidden, beta = kept[:3], kept[3:]
     grad, *of_last = _run_layer_backward(
-        sums[2], None, beta, hidden[0], None, None, last, net.scale)
+        dbeta, None, beta, hidden[0], None, None, last, net.scale)
     grad, *of_first = _run_layer_backward(
         grad, last.weight, hidden, means, scale, shift, first)
-    totals = _add_means_backward(dx, grad, first.weight, sums, means, scale,
-                                 dim)
-    dp1, dp2, _, *affine = totals.unbind()
-    return [dx, dp1, dp2, *(affine or (None, None)), *of_first, *of_last]
+    return grad, [*of_first, *of_last]
 
 
 def _run_layer(x: Tensor, scale: Tensor | None, shift: Tensor | None,
@@ -125,9 +142,14 @@ def _options(scale: Tensor | None, layer: Layer) -> dict[str, bool]:
 def _launch(kernel: str, size: int, shape: torch.Size, *args,
             **options) -> None:
     """Run a kernel that reads a (samples, width) for ``size`` numbers."""
-    from . import triton_net
-    samples, width = (max(LEAST, triton_grid.at_least(n)) for n in shape)
+    from . import net_kernels
+    samples, width = map(side, shape)
     with torch.cuda.device_of(args[0]):
-        getattr(triton_net, kernel)[(-(-size // BLOCK_O), )](
+        getattr(net_kernels, kernel)[(-(-size // BLOCK_O), )](
             *args, **options, BLOCK_S=samples, BLOCK_O=BLOCK_O,
             BLOCK_K=min(width, TILE // samples), num_warps=4)
+
+
+def side(n: int) -> int:
+    """Of a block of a matrix that has ``n`` of something."""
+    return max(LEAST, grid.at_least(n))

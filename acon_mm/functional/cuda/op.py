@@ -6,13 +6,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from . import torch_versions, triton_grid, triton_launch
-from .keeps_input import KeepsInput, Parameters
-from .rows import dense_parameters
-from .tracing import is_traced
+from .. import torch_versions
+from ..keeps_input import KeepsInput, Parameters
+from ..rows import dense_parameters
+from ..tracing import is_traced
+from . import grid, launch
 
 if torch_versions.HAS_CUSTOM_OPERATORS:
-    from . import triton_operators
+    from . import operators
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -33,7 +34,7 @@ def acon(x: Tensor,
     inputs = (x, p1.contiguous(), p2.contiguous(), beta,
               *(None if p is None else p.contiguous() for p in affine))
     if is_traced(x):
-        return triton_operators.forward(*inputs, dim)
+        return operators.forward(*inputs, dim)
     # an operator's autograd takes longer
     return KeepsInput.apply(Kernels, dim, *inputs)
 
@@ -43,7 +44,7 @@ def unavailable() -> str | None:
     """Why this machine cannot run it; None if it can."""
     if importlib.util.find_spec('triton') is None:
         return 'Triton is not installed'
-    if triton_grid.is_interpreted():
+    if grid.is_interpreted():
         return None
     if not torch.cuda.is_available():
         return 'there is no CUDA device'
@@ -67,7 +68,7 @@ def _failure() -> str | None:
 
 def refuses(x: Tensor) -> str | None:
     """Why it cannot serve ``x``, on a machine that can run it."""
-    if not x.is_cuda and not triton_grid.is_interpreted():
+    if not x.is_cuda and not grid.is_interpreted():
         return f'x is on {x.device}, not on a CUDA device'
     if x.numel() == 0:
         return 'x is empty'
@@ -81,10 +82,10 @@ def refuses(x: Tensor) -> str | None:
 class Kernels:
     """What :class:`KeepsInput` runs, with parameters of dense memory."""
 
-    forward = staticmethod(triton_launch.forward)
+    forward = staticmethod(launch.forward)
 
     @staticmethod
     def backward(dy: Tensor, x: Tensor, parameters: Parameters, dim: int,
                  needs: Sequence[bool]) -> list[Tensor | None]:
-        results = triton_launch.backward(dy, x, parameters, dim)
-        return triton_launch.gradients(*results, x, parameters[2], needs)
+        results = launch.backward(dy, x, parameters, dim)
+        return launch.gradients(*results, x, parameters[2], needs)

@@ -1,4 +1,4 @@
-"""A frozen batch norm joins the activation behind it in one pass."""
+"""A batch norm joins the activation behind it in one op."""
 import ast
 import contextlib
 import copy
@@ -12,7 +12,7 @@ from torch import nn
 from acon_mm import swap_activations
 from acon_mm.activations import AconBase
 from acon_mm.benchmark.measure import saved_bytes
-from acon_mm.override import frozen_norm
+from acon_mm.override import joined_norm
 from acon_mm.override.source import set_parents
 
 ACTS = [
@@ -60,7 +60,7 @@ def test_values_and_gradients_are_those_of_the_two_in_a_row(
         kind, act_cfg, image, monkeypatch):
     block, x = make_block(kind, act_cfg).double(), image.double()
     one_pass = outputs(block, x)
-    monkeypatch.setattr(frozen_norm, 'is_frozen', lambda norm: False)
+    monkeypatch.setattr(joined_norm, 'is_frozen', lambda norm: False)
     for mine, stock in zip(one_pass, outputs(block, x), strict=True):
         torch.testing.assert_close(mine, stock, rtol=1e-9, atol=1e-9)
 
@@ -82,12 +82,13 @@ def seen_affines(block, x):
 
 
 @pytest.mark.parametrize('act', ['AconC', 'MetaAconC'])
-def test_only_frozen_norms_join(act, image):
+def test_frozen_norms_hand_over_their_map(act, image):
     cfg = dict(type=act)
     assert seen_affines(make_block(BasicBlock, cfg), image) == [True, False]
     assert seen_affines(make_block(Bottleneck, cfg), image) == [True]
+    # one in training has no map for the activation's forward
     assert seen_affines(
-        make_block(Bottleneck, cfg, frozen=False), image) == [False]
+        make_block(Bottleneck, cfg, frozen=False), image) == []
 
 
 def test_a_block_keeps_no_more_than_with_relu(image):
@@ -97,16 +98,18 @@ def test_a_block_keeps_no_more_than_with_relu(image):
     assert saved_bytes(lambda: acon(x)) <= 1.01 * stock
 
 
-def test_a_hook_on_the_norm_still_sees_its_output(image):
-    block = make_block(act_cfg=dict(type='AconC'))
+@pytest.mark.parametrize('frozen', [True, False])
+def test_a_hook_on_the_norm_still_sees_its_output(frozen, image):
+    block = make_block(act_cfg=dict(type='AconC'), frozen=frozen)
     stock, seen = block(image), []
     block.norm2.register_forward_hook(lambda *args: seen.append(args[-1]))
     torch.testing.assert_close(block(image), stock)
     assert [value.shape for value in seen] == [(2, 16, 9, 7)]
 
 
-def test_a_hook_on_the_activation_changes_nothing(image):
-    block, seen = make_block(act_cfg=dict(type='AconC')), []
+@pytest.mark.parametrize('frozen', [True, False])
+def test_a_hook_on_the_activation_changes_nothing(frozen, image):
+    block, seen = make_block(act_cfg=dict(type='AconC'), frozen=frozen), []
     expected = block(image)
 
     def hand_on(act, args):
@@ -144,7 +147,7 @@ def test_a_norm_that_does_more_runs_by_itself(change, image):
     setattr(block, block.norm2_name, change(block.norm2))
     act, norm, x = block.act2, block.norm2, image[:, :16]
     torch.testing.assert_close(
-        frozen_norm.activate_normed(act, norm, x), act(norm(x)))
+        joined_norm.activate_normed(act, norm, x), act(norm(x)))
     assert seen_affines(block, image) == [False]
 
 
@@ -167,7 +170,7 @@ def test_half_precision_joins_as_exactly_as_it_runs_apart(dtype, image):
     block.to(dtype)
     exact = copy.deepcopy(block).double()
     expected = exact.act2(exact.norm2(x.double()))
-    joined = frozen_norm.activate_normed(block.act2, block.norm2, x)
+    joined = joined_norm.activate_normed(block.act2, block.norm2, x)
     assert joined.dtype == dtype
     error = (joined.double() - expected).abs().max()
     assert error <= 2 * torch.finfo(dtype).eps * expected.abs().max()
@@ -180,7 +183,7 @@ def test_a_norm_without_weights(image):
     setattr(block, block.norm2_name, plain)
     act, x = block.act2, image[:, :16]
     torch.testing.assert_close(
-        frozen_norm.activate_normed(act, plain, x), act(plain(x)))
+        joined_norm.activate_normed(act, plain, x), act(plain(x)))
 
 
 def test_copies_and_pickles_still_join(image):
@@ -193,7 +196,7 @@ def rewritten(source):
     set_parents(tree)
     call = next(node for node in ast.walk(tree) if isinstance(
         node, ast.Call) and node.func.attr == 'act')
-    frozen_norm.hand_over_norm(call)
+    joined_norm.hand_over_norm(call)
     return ast.unparse(tree)
 
 

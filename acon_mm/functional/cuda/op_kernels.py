@@ -93,6 +93,21 @@ def _first_tile(parts, share, total, STEPS: tl.constexpr,
 
 
 @triton.jit
+def _places(rows, cols, total, n, WIDE: tl.constexpr):
+    """Where a program leaves its sums, how far the next kind of them is, and
+    which there are."""
+    if WIDE:
+        part = tl.program_id(0).to(tl.int64) * n + cols
+        plane = tl.num_programs(0).to(tl.int64) * n
+        valid = cols < n
+    else:
+        part = tl.program_id(1).to(tl.int64) * total + rows
+        plane = tl.num_programs(1).to(tl.int64) * total
+        valid = rows < total
+    return part, plane, valid
+
+
+@triton.jit
 def forward(y, x, p1, p2, beta, scale, shift, total, units, channels, share,
             parts, WIDE: tl.constexpr, BETAS: tl.constexpr,
             AFFINE: tl.constexpr, PTX: tl.constexpr, UNIT: tl.constexpr,
@@ -197,16 +212,8 @@ def backward(dx, sums, dbeta, dy, x, p1, p2, beta, scale, shift, total,
             rows += BLOCK_R
         else:
             cols += BLOCK_N
-    if WIDE:
-        part = tl.program_id(0).to(tl.int64) * n + cols
-        plane = tl.num_programs(0).to(tl.int64) * n
-        valid = cols < n
-        AXIS: tl.constexpr = 0
-    else:
-        part = tl.program_id(1).to(tl.int64) * total + rows
-        plane = tl.num_programs(1).to(tl.int64) * total
-        valid = rows < total
-        AXIS: tl.constexpr = 1
+    part, plane, valid = _places(rows, cols, total, n, WIDE)
+    AXIS: tl.constexpr = 0 if WIDE else 1
     curved = tl.sum(sum_hx, AXIS)
     dp1 = tl.sum(sum_above, AXIS) + bend * curved
     dp2 = tl.sum(sum_below, AXIS) - bend * curved

@@ -1,4 +1,4 @@
-"""ACON in one pass over memory on the CPU, by the kernels of ``native.c``."""
+"""ACON in one pass over memory on the CPU, by the kernels of ``op.c``."""
 import ctypes
 import functools
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from . import native_build
-from .keeps_input import KeepsInput, Parameters
-from .rows import Betas, Rows, dense_parameters
-from .tracing import is_traced
+from ..keeps_input import KeepsInput, Parameters
+from ..rows import Betas, Rows, dense_parameters
+from ..tracing import is_traced
+from . import build
 
 DEFINES = {torch.float32: '-DFLOAT32', torch.bfloat16: '-DBFLOAT16'}
 
@@ -35,7 +35,7 @@ def acon(x: Tensor,
 
 def unavailable() -> str | None:
     """Why this machine cannot run it; None if it can."""
-    return native_build.load('native', DEFINES[torch.float32]).error
+    return build.load('op', DEFINES[torch.float32]).error
 
 
 def refuses(x: Tensor) -> str | None:
@@ -48,13 +48,13 @@ def refuses(x: Tensor) -> str | None:
         return 'x is empty'
     if x.dtype not in DEFINES:
         return f'x is {x.dtype}, not torch.float32 or torch.bfloat16'
-    return native_build.load('native', DEFINES[x.dtype]).error
+    return build.load('op', DEFINES[x.dtype]).error
 
 
 @functools.cache
 def _library(dtype: torch.dtype) -> ctypes.CDLL:
-    library = native_build.load('native', DEFINES[dtype]).library
-    pointer, size, number, _ = native_build.TYPES
+    library = build.load('op', DEFINES[dtype]).library
+    pointer, size, number, _ = build.TYPES
     layout = [*[size] * 4, number, number]
     library.forward.argtypes = [*[pointer] * 7, *layout, number]
     library.backward.argtypes = [*[pointer] * 14, *layout, size, number]
@@ -70,7 +70,7 @@ class Kernels:
         plan = _plan(x, parameters, dim)
         inputs, y = plan.rows.view(x), plan.rows.new_empty(x)
         dense = _dense(x, parameters, dim, plan.rows)
-        _library(x.dtype).forward(*native_build.pointers(y, inputs, *dense),
+        _library(x.dtype).forward(*build.pointers(y, inputs, *dense),
                                   *plan.layout, plan.threads)
         return y
 
@@ -89,7 +89,7 @@ class Kernels:
         grads = [*new_grads((p1, p2)), dbeta, *new_grads(affine)]
         parts = x.new_empty(plan.parts, dtype=torch.float32)
         _library(x.dtype).backward(
-            *native_build.pointers(dx, *grads, parts, upstream, inputs,
+            *build.pointers(dx, *grads, parts, upstream, inputs,
                                    *dense), *plan.layout, plan.chunk,
             plan.threads)
         return [
@@ -100,7 +100,7 @@ class Kernels:
 
 
 class Plan(NamedTuple):
-    """What ``native.c`` is told of a layout in memory; it explains it.
+    """What ``op.c`` is told of a layout in memory; it explains it.
 
     ``parts`` is how many numbers the chunks leave, which the gradients of
     the parameters are the sums of.

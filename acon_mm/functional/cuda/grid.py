@@ -5,8 +5,8 @@ import os
 import torch
 from torch import Tensor
 
-from .keeps_input import Parameters
-from .rows import Betas, Rows
+from ..keeps_input import Parameters
+from ..rows import Betas, Rows
 
 # Bytes of x in a tile. The registers of a multiprocessor are enough for 24
 # to 32 warps, which then wait for 48 to 64 KiB at a time; some 30 keep the
@@ -94,6 +94,12 @@ class Launch:
         elif backward:
             vector = min(unit, VECTOR // x.element_size(), block_n)
             self.options |= dict(FOLD=vector, STAGES=1)
+
+    def new_sums(self, count: int, x: Tensor) -> Tensor:
+        """Room for so many sums of each program."""
+        return x.new_empty((count, self.segments, self.rows.samples,
+                            self.parts, self.rows.channels),
+                           dtype=torch.float32)
 
 
 def _tile(x: Tensor, rows: Rows, backward: bool) -> tuple[int, int]:

@@ -2,24 +2,24 @@
 import torch
 from torch import Tensor
 
-from . import triton_launch
-from .keeps_input import formula_backward, is_by_formula
-from .rows import Betas, Rows
+from ..keeps_input import formula_backward, is_by_formula
+from ..rows import Betas, Rows
+from . import launch
 
 
 @torch.library.custom_op('acon_mm::acon', mutates_args=())
 def forward(x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor,
             scale: Tensor | None, shift: Tensor | None, dim: int) -> Tensor:
     """Of parameters in dense memory, float32 of (C,), (N, C) or x's shape."""
-    return triton_launch.forward(x, (p1, p2, beta, scale, shift), dim)
+    return launch.forward(x, (p1, p2, beta, scale, shift), dim)
 
 
 @torch.library.custom_op('acon_mm::acon_backward', mutates_args=())
 def backward(dy: Tensor, x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor,
              scale: Tensor | None, shift: Tensor | None,
              dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """See :func:`acon_mm.functional.triton_launch.backward`."""
-    return triton_launch.backward(dy, x, (p1, p2, beta, scale, shift), dim)
+    """See :func:`acon_mm.functional.cuda.launch.backward`."""
+    return launch.backward(dy, x, (p1, p2, beta, scale, shift), dim)
 
 
 @forward.register_fake
@@ -31,9 +31,9 @@ def _(x, p1, p2, beta, scale, shift, dim):
 def _(dy, x, p1, p2, beta, scale, shift, dim):
     rows = Rows(x, Betas.of(beta, x), dim)
     sums = x.new_empty(
-        (triton_launch.planes(scale), rows.samples, rows.channels),
+        (launch.planes(scale), rows.samples, rows.channels),
         dtype=torch.float32)
-    return rows.new_empty(x), sums, triton_launch.new_dbeta(x, rows)
+    return rows.new_empty(x), sums, launch.new_dbeta(x, rows)
 
 
 def _keep(ctx, inputs, output):
@@ -48,7 +48,7 @@ def _differentiate(ctx, dy):
         grads = formula_backward(dy, x, parameters, ctx.dim, needs)
     else:
         results = backward(dy, x, *parameters, ctx.dim)
-        grads = triton_launch.gradients(*results, x, parameters[2], needs)
+        grads = launch.gradients(*results, x, parameters[2], needs)
     return (*grads, None)
 
 
