@@ -3,6 +3,7 @@
 from acon_mm import installed, width  # noqa: F401
 from acon_mm.activations import AconA, AconB, AconC
 from acon_mm.checkpoints.safe_globals import register_safe_globals
+from acon_mm.learned.hook import AconStatsHook
 from acon_mm.meta_acon import MetaAconC
 from acon_mm.override import swap_activations
 from acon_mm.published import tell_downloader
@@ -12,5 +13,6 @@ register_safe_globals()
 tell_downloader()
 
 __all__ = [
-    'AconA', 'AconB', 'AconC', 'MetaAconC', 'swap_activations', '__version__'
+    'AconA', 'AconB', 'AconC', 'AconStatsHook', 'MetaAconC',
+    'swap_activations', '__version__'
 ]

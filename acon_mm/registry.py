@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mmengine.logging import print_log
+from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import Registry
 from mmengine.utils import get_object_from_string
@@ -66,6 +67,11 @@ MODELS = OverrideRegistry(
     parent=ROOT_MODELS,
     scope=SCOPE,
     locations=['acon_mm.backbones'])
+HOOKS = Registry(
+    'hook',
+    parent=ROOT_HOOKS,
+    scope=SCOPE,
+    locations=['acon_mm.learned.hook'])
 
 
 def _asked_registry() -> Registry:

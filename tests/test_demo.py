@@ -1,6 +1,9 @@
 """The demo: training through mim, its table, its pictures, its verdict."""
+import base64
 import importlib.util
+import io
 import json
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,14 @@ from rich.console import Console
 
 from acon_mm import shapes
 from acon_mm.demo import training
-from acon_mm.demo.report import new_table, report
+from acon_mm.demo.page import write_page
+from acon_mm.demo.report import (
+    HEADER,
+    LOOK_FOR,
+    Reported,
+    report,
+    table_of,
+)
 from acon_mm.demo.training import Run, TrainingError
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +67,7 @@ def data_of(root, evaluator=None):
 
 @pytest.mark.parametrize('task, metric', [('retinanet', 'coco/bbox_mAP'),
                                           ('pspnet', 'mIoU')])
-def test_a_short_run_gives_metrics_row_and_pictures(
+def test_a_short_run_gives_metrics_row_pictures_and_page(
         task, metric, demo, tmp_path, shapes_coco, shapes_cityscapes, capsys):
     if task == 'pspnet':
         changes = data_of(shapes_cityscapes)
@@ -66,7 +76,7 @@ def test_a_short_run_gives_metrics_row_and_pictures(
             shapes_coco, shapes_coco / 'annotations/instances_val2017.json')
         changes['model'] = dict(test_cfg=dict(score_thr=0))
     run = short_run(tmp_path, task, demo, **changes)
-    console, table = Console(), new_table()
+    console = Console()
     training.train(run, console)
     assert 0 <= run.metrics[metric] < 0.3
     assert run.seconds > 0
@@ -74,16 +84,94 @@ def test_a_short_run_gives_metrics_row_and_pictures(
     assert len(run.failures()) == 1
     assert 'must exceed' in run.failures()[0]
 
-    report(run, tmp_path, table, console)
+    one = report(run, tmp_path, console)
     printed = capsys.readouterr().out
-    assert table.row_count == 1
-    parameters = list(table.columns[-1].cells)[0]
-    assert 10 < float(parameters.split()[0]) < 25
-    for kind in ('predictions', 'curves', 'betas'):
-        picture = tmp_path / f'{run.config.stem}_{kind}.png'
-        assert str(picture) in printed
-        width, _ = Image.open(picture).size
-        assert width >= 1000
+    assert table_of([one]).row_count == 1
+    assert 10 < float(one.cells[-1].split()[0]) < 25
+    assert [*one.pictures] == [*LOOK_FOR]
+    for path in one.pictures.values():
+        assert str(path) in printed
+    predictions = Image.open(one.pictures['predictions'])
+    assert predictions.width >= 2 * 512 and predictions.height > 4 * 512
+    write_page([one], run.failures(), 'make demo', tmp_path / 'index.html')
+    assert pictures_of(tmp_path / 'index.html') == 5
+
+
+class Page(HTMLParser):
+    """What a page shows, and whence."""
+
+    def __init__(self):
+        super().__init__()
+        self.images, self.links, self.text = [], [], ''
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag == 'img':
+            assert attrs['alt']
+            self.images.append(attrs['src'])
+        if 'href' in attrs:
+            self.links.append((tag, attrs['href']))
+        assert tag not in ('script', 'link', 'iframe')
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def read(path):
+    page = Page()
+    page.feed(path.read_text())
+    return page
+
+
+def pictures_of(path):
+    """How many pictures a page has; each must decode."""
+    images = read(path).images
+    for image in images:
+        kind, data = image.split(',', 1)
+        assert kind == 'data:image/png;base64'
+        Image.open(io.BytesIO(base64.b64decode(data))).load()
+    return len(images)
+
+
+@pytest.fixture
+def reported(tmp_path):
+    """A run with small pictures."""
+    run = Run('PSPNet', 'meta-ACON', 'mmsegmentation', Path('a.py'),
+              {'mIoU': .6}, tmp_path, {'mIoU': .5}, 1.5)
+    pictures = {}
+    for kind in LOOK_FOR:
+        pictures[kind] = tmp_path / f'{kind}.png'
+        Image.new('RGB', (1000, 40), 'teal').save(pictures[kind])
+    return Reported(run, ['PSPNet', 'meta-ACON', '', '', '0.500', '1.50 s',
+                          '11 M'], pictures)
+
+
+def test_the_page_is_one_file_and_says_all(reported, tmp_path):
+    path = tmp_path / 'index.html'
+    write_page([reported], reported.run.failures(), 'a <b> & c', path)
+    page = read(path)
+    assert pictures_of(path) == len(LOOK_FOR)
+    # nothing is fetched; links are followed only by who clicks
+    assert {tag for tag, _ in page.links} == {'a'}
+    for text in (*HEADER, *reported.cells, 'a <b> & c', 'mIoU is 0.500 and',
+                 ' '.join(reported.run.command)):
+        assert text in page.text
+    for look_for in LOOK_FOR.values():
+        assert look_for[1:] in page.text
+    assert not list(tmp_path.glob('*.draft'))
+
+
+def test_every_picture_of_the_page_loads_in_a_browser(reported, tmp_path,
+                                                      browser):
+    path = tmp_path / 'index.html'
+    write_page([reported], [], 'make demo', path)
+    shown = browser(path, """[...document.images].map(
+        image => [image.complete, image.naturalWidth, image.width])""")
+    assert len(shown) == len(LOOK_FOR)
+    # as wide as the window lets them be
+    assert all(complete and natural == 1000 and 600 < width <= 800
+               for complete, natural, width in shown)
+    assert browser(path, 'document.documentElement.scrollWidth') <= 800
 
 
 def test_a_failing_training_names_its_log(demo, tmp_path):
@@ -122,17 +210,24 @@ def test_required_metrics_must_be_exceeded(metrics, failing, tmp_path):
 
 
 @pytest.mark.parametrize('miou, code', [(0.7, 0), (0.5, 1)])
-def test_verdict_and_exit_code(miou, code, demo, tmp_path, monkeypatch,
-                               capsys):
+def test_verdict_and_exit_code(miou, code, demo, reported, tmp_path,
+                               monkeypatch, capsys):
     def train(run, console):
         run.metrics = {'coco/bbox_mAP': 0.4, 'mIoU': miou}
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demo, 'train', train)
-    monkeypatch.setattr(demo, 'report', lambda *args: None)
+    monkeypatch.setattr(
+        demo, 'report', lambda run, *args: reported._replace(run=run))
     monkeypatch.setattr(demo, 'draw_missing_data', lambda tasks: None)
+    (tmp_path / 'work_dirs/demo').mkdir(parents=True)
     assert demo.main() == code
     printed = capsys.readouterr().out
+    assert 'one page: work_dirs/demo/index.html' in printed
+    assert pictures_of(tmp_path / 'work_dirs/demo/index.html') == 10
+    after = printed.partition('Three pictures worth opening:')[2]
+    for kind in ('predictions', 'curves', 'betas'):
+        assert f'{reported.pictures[kind]}\n    {LOOK_FOR[kind]}' in after
     assert ('FAILED PSPNet, meta-ACON: mIoU is 0.500' in printed) == code
     assert 'model.backbone.type=acon_mm.ResNet' in printed
 

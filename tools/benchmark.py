@@ -3,10 +3,11 @@
   python tools/benchmark.py op                 the activation alone
   python tools/benchmark.py model              training steps of RetinaNet-R50
   python tools/benchmark.py build              building RetinaNet-R101
+  python tools/benchmark.py hook               AconStatsHook in a training
   python tools/benchmark.py draw FILE.csv      the chart of a table again
   python tools/benchmark.py summary            the page of the tables again
 
-The first three write a table (CSV) to docs/benchmarks, the first two its
+The first four write a table (CSV) to docs/benchmarks, the first two its
 chart (PNG) beside it.
 """
 import argparse
@@ -19,6 +20,7 @@ from rich.table import Table
 from acon_mm.benchmark import (
     draw,
     measure_builds,
+    measure_hook,
     measure_models,
     measure_op,
     summarize,
@@ -32,10 +34,11 @@ SHAPES = dict(
          '2,256'),
     cuda=('16,256,128,256', '32,64,256,256', '16,256,100,168', '2,512,13,21'))
 IMAGE = dict(cpu='320,320', cuda='800,1333')
+STEPS = dict(model=measure_models, hook=measure_hook)
 DTYPES = ('float32', 'bfloat16', 'float16')
 SHOWN = ('function', 'shape', 'phase', 'activation', 'ms', 'spread_ms',
          'over_silu', 'gb_per_s', 'over_relu', 'saved_over_relu',
-         'peak_over_relu', 'added_ms')
+         'peak_over_relu', 'added_ms', 'record_ms', 'picture_ms', 'percent')
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,14 +47,14 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     modes = parser.add_subparsers(dest='mode', required=True)
     op, model = modes.add_parser('op'), modes.add_parser('model')
-    build = modes.add_parser('build')
+    build, hook = modes.add_parser('build'), modes.add_parser('hook')
     build.set_defaults(device='cpu')
-    for mode in (op, model):
+    for mode in (op, model, hook):
         mode.add_argument(
             '--device',
             choices=('cpu', 'cuda'),
             default='cuda' if torch.cuda.is_available() else 'cpu')
-    for mode in (op, model, build):
+    for mode in (op, model, build, hook):
         mode.add_argument('--warmup', type=int, default=3)
         mode.add_argument('--repeats', type=int, default=15)
         mode.add_argument('--out', type=Path, help='the CSV file to write')
@@ -61,8 +64,9 @@ def parse_args() -> argparse.Namespace:
         '--shapes', nargs='+', type=sizes, help='such as 2,256,100,168')
     op.add_argument('--dtype', choices=DTYPES, default='float32')
     op.add_argument('--channels-last', action='store_true')
-    model.add_argument('--image', type=sizes, help='height,width')
-    model.add_argument('--batch', type=int, default=2)
+    for mode in (model, hook):
+        mode.add_argument('--image', type=sizes, help='height,width')
+        mode.add_argument('--batch', type=int, default=2)
     modes.add_parser('draw').add_argument('table', type=Path)
     modes.add_parser('summary')
     return parser.parse_args()
@@ -97,9 +101,9 @@ def measure(args: argparse.Namespace) -> list[dict]:
         return list(measure_builds(args.warmup, args.repeats))
     common = dict(
         device=args.device, warmup=args.warmup, repeats=args.repeats)
-    if args.mode == 'model':
+    if args.mode in STEPS:
         image = args.image or sizes(IMAGE[args.device])
-        return list(measure_models(image, args.batch, **common))
+        return list(STEPS[args.mode](image, args.batch, **common))
     shapes = args.shapes or [sizes(text) for text in SHAPES[args.device]]
     return list(
         measure_op(shapes, getattr(torch, args.dtype), args.channels_last,
@@ -131,7 +135,7 @@ def main() -> None:
     write_rows(rows, path)
     show(rows)
     print(f'written: {path}')
-    if args.mode != 'build':
+    if args.mode in ('op', 'model'):
         print(f'written: {draw(path)}')
 
 

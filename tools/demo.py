@@ -12,11 +12,13 @@ from pathlib import Path
 from rich.console import Console
 
 from acon_mm import shapes
-from acon_mm.demo.report import new_table, report
+from acon_mm.demo.page import write_page
+from acon_mm.demo.report import report, table_of, worth_opening
 from acon_mm.demo.training import Run, TrainingError, train
 
 DATA = Path('data')
 CONFIGS = Path('configs/shapes')
+PAGE = Path('work_dirs/demo/index.html')
 BOX_AP, MIOU = 'coco/bbox_mAP', 'mIoU'
 # Per task: name, package, layout of its data, config, what is required.
 TASKS = dict(
@@ -91,21 +93,25 @@ def main():
     tasks, activations = chosen_tasks(), chosen_activations()
     draw_missing_data(tasks)
     now = datetime.now().strftime('%Y%m%d_%H%M%S')
-    directory = Path('work_dirs') / 'demo' / now
+    directory = PAGE.parent / now
     runs = list(make_runs(tasks, activations, directory))
-    table = new_table()
+    reports = []
     try:
         for run in runs:
             train(run, console)
-            report(run, directory, table, console)
+            reports.append(report(run, directory, console))
     except TrainingError as error:
         console.print(f'[bold red]FAILED[/] {error}', soft_wrap=True)
         return 1
-    console.print('\n', table)
-    console.print(f'The pictures are in {directory}', soft_wrap=True)
+    console.print('\n', table_of(reports))
     failures = [sentence for run in runs for sentence in run.failures()]
+    write_page(reports, failures, NEXT, PAGE)
     for sentence in failures:
         console.print(f'[bold red]FAILED[/] {sentence}', soft_wrap=True)
+    console.print(f'\nEverything is on one page: {PAGE}\n'
+                  'Three pictures worth opening:', soft_wrap=True)
+    for path, look_for in worth_opening(reports):
+        console.print(f'  {path}\n    {look_for}', soft_wrap=True)
     console.print(NEXT, soft_wrap=True)
     return 1 if failures else 0
 

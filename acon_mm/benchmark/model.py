@@ -51,7 +51,7 @@ def measure_models(image_size: tuple[int, int], batch: int, device: str,
     """
     steps, memory = {}, {}
     for name, backbone in BACKBONES.items():
-        forward, step = _training_step(backbone, image_size, batch, device)
+        _, forward, step = training_step(backbone, image_size, batch, device)
         step()
         memory[name] = dict(
             saved_bytes=saved_bytes(forward),
@@ -77,9 +77,9 @@ def measure_models(image_size: tuple[int, int], batch: int, device: str,
             **environment(device))
 
 
-def _training_step(backbone: dict, image_size: tuple[int, int], batch: int,
-                   device: str) -> tuple[Callable, Callable]:
-    """The model's forward pass, and its whole training step."""
+def training_step(backbone: dict, image_size: tuple[int, int], batch: int,
+                  device: str) -> tuple[nn.Module, Callable, Callable]:
+    """A RetinaNet-R50, its forward pass, and its whole training step."""
     from mmdet.testing import demo_mm_inputs
     init_default_scope('mmdet')
     torch.manual_seed(0)
@@ -99,7 +99,7 @@ def _training_step(backbone: dict, image_size: tuple[int, int], batch: int,
         nn.utils.clip_grad_norm_(model.parameters(), 10.)
         optimizer.step()
 
-    return forward, step
+    return model, forward, step
 
 
 def _ratio(memory: dict[str, dict[str, int]], name: str, kind: str) -> float:

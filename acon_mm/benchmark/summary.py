@@ -58,7 +58,10 @@ def _model_table(rows: Rows) -> Iterator[str]:
     columns = {
         'ms': 'ms', 'spread_ms': 'spread', 'over_relu': 'time, ReLU = 1',
         'saved_over_relu': 'kept, ReLU = 1', 'added_ms': 'more than ReLU, ms',
-        'peak_over_relu': 'peak memory, ReLU = 1'}
+        'peak_over_relu': 'peak memory, ReLU = 1',
+        'record_ms': 'more at a record, ms',
+        'picture_ms': 'more at a picture, ms',
+        'percent': 'of the training time at the default, %'}
     keys = [key for key in columns if key in rows[0]]
     yield from _head([rows[0]['model'], *(columns[key] for key in keys)])
     for row in rows:

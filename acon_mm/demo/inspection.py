@@ -1,15 +1,12 @@
 """What a trained model of the demo predicts, and what its ACONs learned."""
-from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
-import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.structures import BaseDataElement
 
-from acon_mm.activations import AconBase
-from acon_mm.meta_acon import MetaAconC
+from acon_mm.browse.models import Source, build, run_over, validation_loader
+from acon_mm.learned.record import Layer, Recorder
 
 
 @dataclass
@@ -17,79 +14,43 @@ class Inspection:
     """A trained model run over some validation images.
 
     Attributes:
-        config (Config): Its config.
-        dataset_meta (dict): Names and colours of the classes.
+        meta (dict): Names and colours of the classes.
         parameters (int): Number of parameters.
         samples (list[BaseDataElement]): The images' data samples, with
             ground truth and prediction.
-        activations (dict[str, AconBase]): The ACONs by their path.
-        betas (dict[str, np.ndarray]): Per path beta, (images, C); (1, C) if
-            it does not depend on the image.
+        layers (dict[str, Layer]): The ACONs by their path.
+        before (dict[str, Layer]): The same at the start of the training.
     """
-    config: Config
-    dataset_meta: dict
+    meta: dict
     parameters: int
-    samples: list
-    activations: dict
-    betas: dict
+    samples: list[BaseDataElement]
+    layers: dict[str, Layer]
+    before: dict[str, Layer]
 
 
-def inspect_model(config_path, checkpoint, num_images=20):
+def inspect_model(config: Path, checkpoint: Path,
+                  num_images: int = 20) -> Inspection:
     """Load a trained model and run it over the first validation images.
 
     Args:
-        config_path (str | Path): The model's config.
-        checkpoint (str | Path): Its weights.
+        config (Path): The model's config.
+        checkpoint (Path): Its weights.
         num_images (int): How many images.
 
     Returns:
         Inspection: See there.
     """
-    config = Config.fromfile(config_path)
-    with DefaultScope.overwrite_default_scope(config.default_scope):
-        loader = _validation_loader(config, num_images)
-        model = MODELS.build(config.model).eval()
-        load_checkpoint(model, str(checkpoint), map_location='cpu')
-        activations = {
-            name: module
-            for name, module in model.named_modules()
-            if isinstance(module, AconBase)
-        }
-        betas = _record_betas(activations)
-        samples = []
-        with torch.no_grad():
-            for batch in loader:
-                samples += model.test_step(batch)
+    cfg = Config.fromfile(config)
+    loader = validation_loader(cfg, num_images)
+    model, start = (build(Source(cfg, weights))
+                    for weights in (checkpoint, None))
+    recorder, earlier = Recorder(model), Recorder(start)
+    samples = run_over(model, loader)
+    if earlier.activations:
+        run_over(start, loader)
     return Inspection(
-        config=config,
-        dataset_meta=loader.dataset.metainfo,
+        meta=loader.dataset.metainfo,
         parameters=sum(p.numel() for p in model.parameters()),
         samples=samples,
-        activations=activations,
-        betas={name: np.concatenate(found) for name, found in betas.items()})
-
-
-def _validation_loader(config, num_images):
-    loader = dict(config.val_dataloader, num_workers=0)
-    loader['persistent_workers'] = False
-    loader['dataset'] = dict(loader['dataset'], indices=num_images)
-    return Runner.build_dataloader(loader)
-
-
-def _record_betas(activations):
-    """Collect every activation's beta while the model runs."""
-    betas = defaultdict(list)
-
-    def record(name):
-        def hook(module, inputs):
-            beta = module.compute_beta(*inputs)
-            betas[name].append(beta.numpy())
-
-        return hook
-
-    for name, module in activations.items():
-        if isinstance(module, MetaAconC):
-            module.register_forward_pre_hook(record(name))
-        else:
-            betas[name].append(module.beta.detach().numpy()[None])
-    return betas
+        layers=recorder.close(),
+        before=earlier.close())

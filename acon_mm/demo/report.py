@@ -1,46 +1,78 @@
-"""The end of the demo: table, pictures, what to try next."""
+"""The end of the demo: table, pictures, what to look at and try next."""
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
 from rich.table import Table
 
-from . import pictures
-from .inspection import inspect_model
-from .training import METRICS
+from acon_mm.demo.inspection import inspect_model
+from acon_mm.demo.pictures import draw_all
+from acon_mm.demo.training import METRICS, Run
 
-PICTURES = (
-    ('predictions', pictures.draw_predictions, 'validation images'),
-    ('curves', pictures.draw_curves,
-     'every learned activation, a line a channel, at its mean beta'),
-    ('betas', pictures.draw_beta_histograms,
-     'beta of every channel and validation image'),
-)
+HEADER = ('Model', 'Activation', *METRICS.values(), 'Per iteration',
+          'Parameters')
+LOOK_FOR = dict(
+    predictions='left what was drawn, right what the model finds: each shape '
+    'should have its class, and a box with a high score where there are '
+    'boxes.',
+    losses='the loss falls fast in the first hundred iterations and goes on '
+    'falling.',
+    curves='a line is a channel, over the inputs that it gets. Orange ones '
+    'learned not to activate (nearly straight), blue ones rectify; dashed is '
+    'where all of them began.',
+    derivatives='none leaves the dotted bounds, which the learned slopes set; '
+    'a constant derivative is a channel that does not activate.',
+    betas='dashed is the start, one value for all; what has moved away from '
+    'it is learned, and differs between stages.')
+WORTH = 'predictions', 'curves', 'betas'
 
 
-def report(run, directory, table, console):
-    """Add a run to the table and draw its pictures.
+class Reported(NamedTuple):
+    """A trained run, as the table and the page show it.
+
+    Attributes:
+        run (Run): The run.
+        cells (list[str]): Its row of the table, under :data:`HEADER`.
+        pictures (dict[str, Path]): Its pictures by what they show.
+    """
+    run: Run
+    cells: list[str]
+    pictures: dict[str, Path]
+
+
+def report(run: Run, directory: Path, console: Console) -> Reported:
+    """Inspect a run, and draw its pictures.
 
     Args:
         run (Run): A trained run.
         directory (Path): Where the pictures go.
-        table (rich.table.Table): From :func:`new_table`.
         console (rich.console.Console): Where the paths are printed.
     """
     inspection = inspect_model(run.config, run.checkpoint)
-    table.add_row(
+    cells = [
         run.model, run.activation, *[
             f'{run.metrics[name]:.3f}' if name in run.metrics else ''
             for name in METRICS
-        ], f'{run.seconds:.2f} s', f'{inspection.parameters / 1e6:.2f} M')
-    kinds = PICTURES if inspection.activations else PICTURES[:1]
-    for kind, draw, title in kinds:
-        path = directory / f'{run.config.stem}_{kind}.png'
-        draw(inspection, f'{run}: {title}', path)
+        ], f'{run.seconds:.2f} s', f'{inspection.parameters / 1e6:.2f} M']
+    pictures = draw_all(run, inspection, directory)
+    for path in pictures.values():
         console.print(f'  {path}', soft_wrap=True)
+    return Reported(run, cells, pictures)
 
 
-def new_table():
-    """The table of results, without rows."""
+def table_of(reports: Sequence[Reported]) -> Table:
+    """The results of all runs."""
     table = Table(title='On the validation images')
-    table.add_column('Model')
-    table.add_column('Activation')
-    for name in [*METRICS.values(), 'Per iteration', 'Parameters']:
-        table.add_column(name, justify='right')
+    for name in HEADER:
+        table.add_column(
+            name, justify='left' if name in HEADER[:2] else 'right')
+    for one in reports:
+        table.add_row(*one.cells)
     return table
+
+
+def worth_opening(reports: Sequence[Reported]) -> list[tuple[Path, str]]:
+    """Three pictures, and what to look for in each."""
+    learned = next(one for one in reports if 'curves' in one.pictures)
+    return [(learned.pictures[kind], LOOK_FOR[kind]) for kind in WORTH]

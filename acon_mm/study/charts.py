@@ -6,6 +6,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
+from acon_mm.palette import COLOURS
 from acon_mm.study.learned import GRID, QUANTILES
 from acon_mm.study.page import activations, difference
 from acon_mm.study.statistics import percent
@@ -13,9 +14,6 @@ from acon_mm.study.table import Rows, curve, numbers
 
 matplotlib.use('Agg')
 
-# Okabe and Ito's colours, which the colour-blind tell apart
-COLOURS = ('#000000', '#E69F00', '#56B4E9', '#009E73', '#D55E00', '#0072B2',
-           '#CC79A7', '#999999')
 LINES = ('-', '--', ':')
 WIDTH, PANEL = 9., 3.
 

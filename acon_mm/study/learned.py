@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from acon_mm import functional
 from acon_mm.activations import AconA, AconB, AconC
+from acon_mm.learned.record import beta_of_images, slopes_of
 from acon_mm.meta_acon import MetaAconC
 
 GRID = torch.linspace(-4, 4, 17)
@@ -27,10 +28,8 @@ class Betas:
     def _record(self, name: str):
 
         def hook(module: MetaAconC, inputs: tuple) -> None:
-            beta = module.compute_beta(inputs[0]).detach().float()
-            shared = module.level != 'channel'
-            mean = beta.mean() if shared else beta.mean(0)
-            self.seen[name].append(mean.expand(module.num_channels).cpu())
+            beta = beta_of_images(module, inputs[0]).detach().float()
+            self.seen[name].append(beta.mean(0).cpu())
 
         return hook
 
@@ -82,10 +81,7 @@ def _parameters(module: nn.Module, beta: Tensor | None
         beta = module.beta
     if beta is None:
         return None
-    one = torch.ones(len(beta))
-    p1 = getattr(module, 'p1', one)
-    p2 = getattr(module, 'p2', getattr(module, 'p', 0 * one))
-    return tuple(p.detach().float().cpu() for p in (p1, p2, beta))
+    return (*slopes_of(module), beta.detach().float().cpu())
 
 
 SHARP = 1e4

@@ -1,0 +1,1 @@
+"""Trained models run over some images, and what they predict drawn."""
