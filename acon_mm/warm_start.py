@@ -1,14 +1,25 @@
-"""What MMEngine logs where ReLU weights start a network with ACON."""
+"""What MMEngine logs where a network with ACON begins with ReLU weights, or
+one without ACON with those of one that has it."""
+import functools
+import re
+from collections import defaultdict
+from collections.abc import Callable
+
+import mmengine.runner
 import torch.nn as nn
+from mmengine.model import BaseTTAModel, is_model_wrapper
+
+# the last part of a parameter's name in an activation
+OWN = re.compile(r'(.*\.|)(p1|p2|p|beta|(?:fc|bn)[12]\.\w+)')
 
 
-class NewKeys(str):
-    """One entry in a list of missing keys for all those of activations."""
+class CountedKeys(str):
+    """One entry in a list of keys for all those of activations."""
 
-    def __new__(cls, keys: int, activations: int) -> 'NewKeys':
+    def __new__(cls, keys: int, activations: int, end: str) -> 'CountedKeys':
         new = super().__new__(
             cls, f'{keys} of {activations} ACON activation'
-            f'{"s" * (activations > 1)}, which keep their start')
+            f'{"s" * (activations > 1)}, which {end}')
         new.keys, new.activations = keys, activations
         return new
 
@@ -35,8 +46,56 @@ def count_new_keys(module: nn.Module, incompatible) -> None:
                if not name.endswith('num_batches_tracked')]
     if not absent or any(prefix + name not in absent for name in counted):
         return  # not new: the checkpoint has some of its keys
-    before = [key for key in missing if isinstance(key, NewKeys)]
+    before = [key for key in missing if isinstance(key, CountedKeys)]
     missing[:] = [key for key in missing if key not in absent + before]
-    missing.append(NewKeys(
+    missing.append(CountedKeys(
         len(counted) + sum(entry.keys for entry in before),
-        1 + sum(entry.activations for entry in before)))
+        1 + sum(entry.activations for entry in before), 'keep their start'))
+
+
+def count_left_keys(module: nn.Module, incompatible) -> None:
+    """Put activations that a checkpoint has and the model not into a count.
+
+    Args:
+        module (nn.Module): The whole model, just loaded.
+        incompatible: As in :func:`count_new_keys`.
+    """
+    unexpected = incompatible.unexpected_keys
+    found = defaultdict(dict)
+    for key in unexpected:
+        match = OWN.fullmatch(key)
+        if match:
+            found[match[1]][match[2]] = key
+    acons = [own for own in found.values()
+             if {'p1', 'p2'} <= own.keys() or own.keys() in ({'beta'},
+                                                             {'p', 'beta'})]
+    counted = {key for own in acons for key in own.values()}
+    if counted:
+        unexpected[:] = [key for key in unexpected if key not in counted]
+        unexpected.append(CountedKeys(
+            len(counted), len(acons), 'this model does not have'))
+
+
+def tell_left_keys() -> None:
+    """Have MMEngine count what :func:`count_left_keys` finds.
+
+    The model has no module of this package that could do it.
+    """
+    told = _telling(mmengine.runner.load_state_dict)
+    mmengine.runner.load_state_dict = told
+    mmengine.runner.checkpoint.load_state_dict = told
+
+
+def _telling(load: Callable) -> Callable:
+
+    @functools.wraps(load)
+    def load_state_dict(module: nn.Module, *args, **kwargs) -> None:
+        inner = module.module if is_model_wrapper(module) or isinstance(
+            module, BaseTTAModel) else module
+        hook = inner.register_load_state_dict_post_hook(count_left_keys)
+        try:
+            load(module, *args, **kwargs)
+        finally:
+            hook.remove()
+
+    return load_state_dict

@@ -61,7 +61,7 @@ def test_op_writes_a_table_and_a_chart(benchmark, tmp_path, capsys):
     silu = [row for row in rows if row['function'] == 'SiLU']
     assert {float(row['over_silu']) for row in silu} == {1.}
     assert (tmp_path / 'op.png').stat().st_size > 1000
-    assert [path.name for path in tmp_path.iterdir() if 'partial' in path.name
+    assert [path.name for path in tmp_path.iterdir() if 'part' in path.name
             ] == []
     assert 'op.csv' in capsys.readouterr().out
 

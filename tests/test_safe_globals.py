@@ -1,8 +1,15 @@
 """MMEngine's checkpoints load under torch's safe loading; others do not."""
 
+import contextlib
+import functools
+import importlib
+import operator
 import os
+import pickle
 import subprocess
 import sys
+from collections import OrderedDict
+from pathlib import Path
 from pickle import UnpicklingError
 
 import numpy as np
@@ -10,8 +17,9 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner
 
+from acon_mm.checkpoints import load_released
 from acon_mm.checkpoints.safe_globals import register_safe_globals
 from acon_mm.functional.torch_versions import VERSION
 
@@ -24,8 +32,11 @@ pytestmark = pytest.mark.skipif(
 class Calls:
     """An object whose pickle calls ``function(*args)`` when it is read."""
 
-    def __init__(self, function, *args):
-        self.call = (function, args)
+    def __init__(self, function, *args, state=None):
+        self.call = (function, args, state)
+
+    def __call__(self):
+        """What is called must be callable when it is pickled."""
 
     def __reduce__(self):
         return self.call
@@ -126,12 +137,50 @@ def test_any_other_attribute_or_call_is_refused(tmp_path, pickled):
         torch.load(tmp_path / 'c.pth', weights_only=True)
 
 
-def test_code_in_a_checkpoint_does_not_run(tmp_path):
-    trace = tmp_path / 'trace'
-    torch.save(Calls(os.mkdir, str(trace)), tmp_path / 'c.pth')
-    with pytest.raises(UnpicklingError):
-        torch.load(tmp_path / 'c.pth', weights_only=True)
-    assert not trace.exists()
+# what would make the folder `trace` if torch were not careful
+PAYLOADS = {
+    'a command': lambda trace: Calls(os.system, f'mkdir {trace}'),
+    'a process': lambda trace: Calls(subprocess.call, ['mkdir', trace]),
+    'a function': lambda trace: Calls(os.mkdir, trace),
+    'an expression': lambda trace: Calls(
+        eval, f'__import__("os").mkdir({trace!r})'),
+    'a statement': lambda trace: Calls(
+        exec, f'import os; os.mkdir({trace!r})'),
+    'an attribute': lambda trace: Calls(Calls(
+        getattr, Calls(importlib.import_module, 'os'), 'mkdir'), trace),
+    'a method': lambda trace: Calls(Calls(
+        operator.methodcaller, 'mkdir'), Path(trace)),
+    'deep in the weights': lambda trace: dict(state_dict=OrderedDict(
+        weight=torch.ones(1), more=[dict(a=(Calls(os.mkdir, trace), ))])),
+    'beside a tensor': lambda trace: dict(
+        meta=dict(cfg=Calls(os.mkdir, trace)), state_dict={}),
+    'a file of numpy': lambda trace: Calls(
+        np.memmap, trace, np.uint8, 'w+', 0, (1, )),
+    'a test of numpy': lambda trace: Calls(
+        np.testing.runstring, f'import os; os.mkdir({trace!r})', {}),
+    'an array of objects': lambda trace: np.array([Calls(os.mkdir, trace)]),
+    'a buffer of history': lambda trace: Calls(
+        HistoryBuffer, Calls(os.mkdir, trace)),
+    'a state of it': lambda trace: Calls(
+        HistoryBuffer, state=dict(log=Calls(os.mkdir, trace))),
+    'a number': lambda trace: Calls(
+        np.float64(0).__reduce__()[0], np.dtype('f8'),
+        Calls(os.mkdir, trace)),
+    'a checkpoint in it': lambda trace: Calls(
+        pickle.loads, pickle.dumps(Calls(os.mkdir, trace))),
+}
+
+
+@pytest.mark.parametrize('name', PAYLOADS)
+def test_code_in_a_checkpoint_does_not_run(name, tmp_path):
+    trace, path = tmp_path / 'trace', str(tmp_path / 'c.pth')
+    torch.save(PAYLOADS[name](str(trace)), path)
+    for read in (CheckpointLoader.load_checkpoint, load_released,
+                 functools.partial(torch.load, weights_only=True)):
+        with pytest.raises((UnpicklingError, ValueError)):
+            read(path)
+        assert not trace.exists()
     # the same file does run it once safe loading is off
-    torch.load(tmp_path / 'c.pth', weights_only=False)
+    with contextlib.suppress(TypeError, ValueError):
+        torch.load(path, weights_only=False)
     assert trace.exists()

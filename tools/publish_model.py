@@ -4,14 +4,22 @@ The codebases' own tools read the checkpoint before acon_mm can declare its
 types safe, and no config tells them to import it.
 """
 
+import ast
+import os
 import sys
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
-from mmengine.config import Config
 from stock_tool import hand_over
 
-import acon_mm  # noqa: F401  declares what MMEngine's checkpoints hold
+# declares what MMEngine's checkpoints hold
+from acon_mm.checkpoints.files import load_local
+
+# without it, PyTorch before 2.6 runs code that is in a checkpoint; before 2.4
+# it cannot be told what is safe
+if hasattr(torch.serialization, 'add_safe_globals'):
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
 
 
 def main() -> None:
@@ -20,16 +28,50 @@ def main() -> None:
     if len(files) < 2:
         raise SystemExit('usage: publish_model IN_FILE OUT_FILE [options of '
                          "publish_model of the checkpoint's codebase]")
-    source = files[0]
-    if not Path(source).is_file():
+    source, target = map(Path, files[:2])
+    if not source.is_file():
         raise SystemExit(f'{source} is no file: give the path of a '
                          'checkpoint.')
-    meta = torch.load(source, map_location='cpu').get('meta', {})
-    if 'cfg' not in meta:
+    if target.exists():
+        raise SystemExit(f'{target} exists: move it away or choose another '
+                         'name.')
+    if not target.parent.is_dir():
+        raise SystemExit(f'{target.parent} is not a folder: create it first.')
+    scope = default_scope(config_of(source))
+    try:
+        hand_over('publish_model.py', scope, str(source))
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def config_of(source: Path) -> str:
+    """Text of the config in a checkpoint."""
+    try:
+        checkpoint = load_local(str(source), 'cpu')
+    except (ValueError, UnpicklingError) as error:
+        raise SystemExit(str(error)) from None
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    text = meta.get('cfg') if isinstance(meta, dict) else None
+    if not isinstance(text, str):
         raise SystemExit(f'{source} has no config: give a checkpoint that '
                          'a training by MMEngine saved.')
-    scope = Config.fromstring(meta['cfg'], '.py').get('default_scope')
-    hand_over('publish_model.py', scope, source)
+    return text
+
+
+def default_scope(text: str) -> str | None:
+    """The scope that a config sets; whose config it is, is not known, so
+    that nothing of it is run."""
+    try:
+        statements = ast.parse(text).body
+    except (SyntaxError, ValueError):
+        return None
+    for statement in statements:
+        if isinstance(statement, ast.Assign) and isinstance(
+                statement.value, ast.Constant) and (
+                ast.unparse(statement.targets[0]) == 'default_scope'):
+            return statement.value.value
+    return None
 
 
 if __name__ == '__main__':

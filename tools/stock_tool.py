@@ -49,6 +49,9 @@ def hand_over(name: str, scope: str | None, source: str) -> None:
     set_it = "set it to the codebase of the model, as in 'mmdet'."
     if scope is None:
         raise SystemExit(f'{source} has no default_scope: {set_it}')
+    if not isinstance(scope, str) or not scope.isidentifier():
+        raise SystemExit(f'default_scope = {scope!r} of {source} is no '
+                         f'codebase: {set_it}')
     named = f"default_scope = '{scope}' of {source}"
     if scope == 'acon_mm':
         raise SystemExit(f'{named} is no codebase with a {name}: {set_it}')

@@ -1,6 +1,5 @@
 """A benchmark's table and chart."""
 import csv
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,19 +7,19 @@ from typing import Any
 import matplotlib
 import matplotlib.pyplot as plt
 
+from acon_mm.whole_files import whole
+
 matplotlib.use('Agg')
 
 
 def write_rows(rows: Iterable[dict[str, Any]], path: Path) -> None:
     """Write a CSV file, whole or not at all."""
     rows = list(rows)
-    partial = path.with_suffix('.partial')
     path.parent.mkdir(parents=True, exist_ok=True)
-    with partial.open('w', newline='') as file:
+    with whole(path) as draft, draft.open('w', newline='') as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(partial, path)
 
 
 def draw(path: Path) -> Path:

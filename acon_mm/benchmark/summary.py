@@ -3,6 +3,8 @@ import csv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from acon_mm.whole_files import whole
+
 Rows = list[dict[str, str]]
 # what a page of tables begins and ends with
 BEGIN = '<!-- made by `python tools/benchmark.py summary` -->\n'
@@ -25,8 +27,9 @@ def summarize(folder: Path, page: Path) -> None:
                          f'{BEGIN.strip()!r} and {END.strip()!r} in it.')
     before, rest = text.split(BEGIN, 1)
     tables = [_section(path) for path in sorted(folder.glob('*.csv'))]
-    page.write_text(
-        before + BEGIN + ''.join(tables) + END + rest.split(END, 1)[1])
+    with whole(page) as draft:
+        draft.write_text(before + BEGIN + ''.join(tables) + END +
+                         rest.split(END, 1)[1])
 
 
 def _section(path: Path) -> str:

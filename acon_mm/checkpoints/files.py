@@ -1,11 +1,19 @@
 """Reading and writing checkpoint files without harm to either."""
-import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from mmengine.runner import CheckpointLoader
 
 from acon_mm.checkpoints.converter import Conversion
+from acon_mm.functional.torch_versions import VERSION
+from acon_mm.whole_files import whole
+
+# 2.6 and later are safe by themselves, unless the user's environment says
+# otherwise; before 2.4 MMEngine's types cannot be declared
+SAFE: dict[str, Any] = (
+    dict(weights_only=True) if (2, 4) <= VERSION < (2, 6) else {})
 
 
 def load_released(path: str) -> Any:
@@ -21,9 +29,39 @@ def load_released(path: str) -> Any:
     try:
         return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # a damaged pickle raises almost anything
-        reason = str(error).strip().split('\n')[0] or type(error).__name__
         raise ValueError(f'{path} cannot be read as a checkpoint of tensors '
-                         f'({reason}): download it again.') from error
+                         f'({_reason(error)}): download it again.') from error
+
+
+def load_local(filename: str, map_location: Any = None) -> Any:
+    """Read one of MMEngine's checkpoints, as its own function does.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UnpicklingError: The file holds what is not declared safe.
+        ValueError: The file is damaged.
+    """
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'{filename} is no file: give the path of a '
+                                'checkpoint.')
+    try:
+        return torch.load(path, map_location=map_location, **SAFE)
+    except UnpicklingError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f'{filename} cannot be read as a checkpoint ({_reason(error)}): '
+            'it is damaged or cut short, take another.') from error
+
+
+def register_loader() -> None:
+    """Let MMEngine read local files by :func:`load_local`."""
+    CheckpointLoader.register_scheme('', load_local, force=True)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().split('\n')[0] or type(error).__name__
 
 
 def save_converted(conversion: Conversion, path: str) -> None:
@@ -48,9 +86,5 @@ def save_converted(conversion: Conversion, path: str) -> None:
             backbone=conversion.backbone,
             data_preprocessor=conversion.data_preprocessor),
         state_dict=conversion.state_dict)
-    draft = target.with_name(f'.{target.name}.{os.getpid()}')
-    try:
+    with whole(target) as draft:
         torch.save(content, draft)
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)

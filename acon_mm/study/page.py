@@ -5,6 +5,7 @@ from statistics import stdev
 
 from acon_mm.study.statistics import Difference, by_seed, paired
 from acon_mm.study.table import Rows, numbers
+from acon_mm.whole_files import whole
 
 HEAD = """# Which activation is better for the same budget?
 
@@ -41,7 +42,8 @@ def write_page(rows: Rows, baselines: Sequence[str], missing: Sequence[str],
     lines += ['', '## Charts', '']
     for chart in charts:
         lines += [f'![{chart.stem}]({chart.relative_to(path.parent)})', '']
-    path.write_text('\n'.join(lines).rstrip() + '\n')
+    with whole(path) as draft:
+        draft.write_text('\n'.join(lines).rstrip() + '\n')
 
 
 def activations(rows: Rows, task: str) -> list[str]:

@@ -22,6 +22,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 import acon_mm  # noqa: F401  declares what MMEngine's checkpoints hold
 from acon_mm.benchmark.measure import environment
 from acon_mm.study.learned import Betas, describe
+from acon_mm.whole_files import whole
 
 RESULT = 'result.json'
 CURVE, STARTS = 'study/curve', 'study/starts'
@@ -97,9 +98,8 @@ def _peak_mb(device: str) -> float:
 
 
 def _write(path: Path, result: dict) -> None:
-    draft = path.with_suffix('.draft')
-    draft.write_text(json.dumps(result))
-    os.replace(draft, path)
+    with whole(path) as draft:
+        draft.write_text(json.dumps(result))
 
 
 def end_with_parent() -> None:

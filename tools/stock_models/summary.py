@@ -8,6 +8,7 @@ from mmengine.config.utils import MODULE2PACKAGE
 
 from acon_mm.check.compare import TOLERANCE
 from acon_mm.check.limit import SHARP_BETA
+from acon_mm.whole_files import whole
 from stock_models.checks import PLACEMENTS
 from stock_models.configs import WHOLE
 from stock_models.libraries import LIBRARIES
@@ -65,7 +66,8 @@ def write_summary(table: Path, page: Path) -> None:
                     checked=len(rows)),
         '\n'.join(_counts(rows)), '\n'.join(_failures(rows)),
         '\n'.join(_deviations(rows)), '\n'.join(_not_built(rows))]
-    page.write_text('\n'.join(parts))
+    with whole(page) as draft:
+        draft.write_text('\n'.join(parts))
 
 
 def _counts(rows: list[Row]) -> Iterator[str]:

@@ -4,6 +4,8 @@ import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from acon_mm.whole_files import whole
+
 COLUMNS = (
     'package', 'version', 'config', 'configs', 'model', 'backbone', 'parts',
     'parameters', 'stock',
@@ -29,12 +31,10 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Replace the table, in the order of packages and configs."""
-    part = path.with_suffix('.part')
-    with part.open('w', newline='') as file:
+    with whole(path) as draft, draft.open('w', newline='') as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
         writer.writeheader()
         writer.writerows(sorted(rows, key=key))
-    part.replace(path)
 
 
 def append_rows(path: Path, rows: Iterable[Row]) -> None:
