@@ -22,6 +22,12 @@ class OnePixelConv2d(nn.Conv2d):
     On the CPU a convolution takes several times as long to set up.
     """
 
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        # symbolic traces keep whole what is PyTorch's (MMEngine's
+        # efficient_conv_bn_eval looks for the norms behind convolutions)
+        self.__module__ = nn.Conv2d.__module__
+
     def _conv_forward(self, input: Tensor, weight: Tensor,
                       bias: Optional[Tensor]) -> Tensor:
         out = nn.functional.linear(

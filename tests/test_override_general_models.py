@@ -7,6 +7,9 @@ import torch
 import torch.nn as nn
 from mmcv.cnn import fuse_conv_bn
 from mmengine.model import ExponentialMovingAverage
+from mmengine.model.efficient_conv_bn_eval import (
+    turn_on_efficient_conv_bn_eval,
+)
 from mmengine.registry import MODELS
 from override_cases import acons
 from torch.nn.parallel import DistributedDataParallel
@@ -233,6 +236,30 @@ def test_a_symbolic_trace_computes_the_same(act, training):
     traced, image = torch.fx.symbolic_trace(model), torch.randn(2, 3, 64, 64)
     for ours, theirs in zip(traced(image), model(image), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('act', ['AconC', 'MetaAconC'])
+def test_convolutions_take_the_norms_behind_them(act):
+    model = nn.Module()
+    model.backbone = build('mmdet.ResNet', dict(type=act), depth=18,
+                           placement='all')
+    model.backbone.train()  # its norms apply their statistics
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.uniform_(norm.running_mean, -1, 1)
+            nn.init.uniform_(norm.running_var, .5, 2)
+    image, norms = torch.randn(2, 3, 64, 64), []
+    expected = model.backbone(image)
+    turn_on_efficient_conv_bn_eval(model, 'backbone')
+    handles = [m.register_forward_hook(lambda *_: norms.append(1))
+               for m in model.modules()
+               if isinstance(m, nn.BatchNorm2d)]
+    for ours, theirs in zip(model.backbone(image), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert handles and not norms
+    sum(out.square().sum() for out in model.backbone(image)).backward()
+    assert all(p.grad is not None for act in acons(model).values()
+               for p in act.parameters() if p.requires_grad)
 
 
 def test_frozen_norms_do_not_freeze_the_activations():
