@@ -1,4 +1,5 @@
 """Which models the sweep finds in a package."""
+import contextlib
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch.nn as nn
+from mmcv.cnn.bricks import Swish
 from mmengine.registry import MODELS
 
 from acon_mm.check import build
@@ -13,7 +15,7 @@ from acon_mm.check import build
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 sys.path.append(str(TOOLS))
 
-from stock_models import configs, libraries  # noqa: E402
+from stock_models import checks, configs, libraries  # noqa: E402
 
 
 def test_backbones_are_found_anywhere_in_a_config(tmp_path, monkeypatch):
@@ -40,6 +42,16 @@ def test_models_of_a_library_are_built_by_the_scope(scope, monkeypatch):
     finally:
         del MODELS.children['toys']
     assert [(e.path, e.width) for e in ours.swap_report.swapped] == [('1', 4)]
+
+
+@pytest.mark.parametrize('act, swept', [
+    (nn.ReLU(), True), (Swish(), True), (nn.Sigmoid(), False)])
+def test_what_has_no_activation_is_not_swept(act, swept):
+    # a Swish is made of operators that are none
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), act)
+    with contextlib.nullcontext() if swept else pytest.raises(
+            NotImplementedError, match='no activation runs'):
+        checks._require_activations(net)
 
 
 @pytest.mark.parametrize('name, words', [
