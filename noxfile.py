@@ -51,7 +51,8 @@ def run_row(session: nox.Session, name: str,
         session.error('Installing acon_mm replaced another package.')
     session.run('python', '-m', 'pip', 'check')
     results = Path(session.virtualenv.location, 'results.xml').resolve()
-    session.run('python', '-m', 'pytest', '-n', str(os.cpu_count()), '-m',
+    # the command, since `python -m` would find the checkout before the wheel
+    session.run('pytest', '-n', str(os.cpu_count()), '-m',
                 'not slow and not gpu', '-q', '--junitxml', str(results),
                 # of the table that this run changes
                 '--deselect', TABLE_TEST,

@@ -40,9 +40,12 @@ def log():
             lines.append(record.getMessage())
 
     logger, listener = MMLogger.get_current_instance(), Listener('INFO')
+    level = logger.level
+    logger.setLevel('INFO')  # a tool may have made it quiet
     logger.addHandler(listener)
     yield lines
     logger.removeHandler(listener)
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope='session')
