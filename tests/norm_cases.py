@@ -4,7 +4,7 @@ import itertools
 
 import torch
 from functional_cases import LAYOUTS, TOLERANCES
-from meta_cases import make
+from meta_cases import assert_close_to, make
 from torch import nn
 
 from acon_mm import functional
@@ -114,10 +114,4 @@ def assert_meta_matches(pair, x, dtype=torch.float32, device='cpu',
             y, [leaf, *modules.parameters()], upstream.to(kind))
         results.append([y, *grads, *(b for b in modules.buffers()
                                      if b.is_floating_point())])
-    # what is zero but for rounding, such as the gradient of a bias in front
-    # of a norm, is as far off as the others
-    scale = max(value.abs().max().item() for value in results[1][1:])
-    for value, right in zip(*results, strict=True):
-        torch.testing.assert_close(
-            value.double(), right, rtol=tolerance,
-            atol=tolerance / 10 * max(1., scale))
+    assert_close_to(*results, tolerance)

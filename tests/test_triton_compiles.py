@@ -6,6 +6,7 @@ import pytest
 import torch
 from functional_cases import Case
 
+from acon_mm.functional.rows import Betas
 from acon_mm.functional.torch_versions import VERSION
 
 if VERSION < (2, 8):
@@ -101,9 +102,8 @@ def test_reads_as_wide_as_rows_are_aligned(size, vector, compiled):
 
 def test_a_grid_has_no_more_programs_than_cuda_takes():
     x = torch.empty(1, 1, 1 << 29, device='meta')
-    parameters = (torch.ones(1), ) * 3 + (None, None)
     for backward in (False, True):
-        launch = triton_grid.Launch(x, parameters, 1, backward)
+        launch = triton_grid.Launch(x, Betas.PER_CHANNEL, False, 1, backward)
         rows, segments = launch.grid
         tile = launch.options['BLOCK_N'] * launch.options['STEPS']
         assert rows == 1 and segments <= 65535
@@ -168,9 +168,8 @@ def test_norm_and_acon_compile_for_a_gpu(shape, memory_format, dtype,
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
 def test_few_threads_of_large_tensors_are_idle(shape, dtype):
     x = torch.empty(shape, dtype=dtype, device='meta')
-    parameters = (torch.ones(shape[1]), ) * 3 + (None, None)
     for backward in (False, True):
-        launch = triton_grid.Launch(x, parameters, 1, backward)
+        launch = triton_grid.Launch(x, Betas.PER_CHANNEL, False, 1, backward)
         row, pixels = launch.options['BLOCK_N'], shape[2] * shape[3]
         assert -(-pixels // row) * row <= 1.4 * pixels
         assert row * launch.options['BLOCK_R'] * x.element_size() == 8192

@@ -22,7 +22,10 @@ def small_tiles(monkeypatch):
     monkeypatch.setattr(triton_grid, 'BACKWARD_STEPS', (2, 4, 1))
     monkeypatch.setattr(triton_grid, 'WIDE_FORWARD_STEPS', (1, 2, 1))
     monkeypatch.setattr(triton_grid, 'WIDE_BACKWARD_STEPS', (2, 4, 1))
+    # of launches with tiles of another size
+    triton_grid._launch_of.cache_clear()
     yield
+    triton_grid._launch_of.cache_clear()
     functional.set_implementation('auto')
 
 

@@ -1,11 +1,11 @@
 """What one program of a Triton kernel does, and how many there are."""
+import functools
 import math
 import os
 
 import torch
 from torch import Tensor
 
-from ..keeps_input import Parameters
 from ..rows import Betas, Rows
 
 # Bytes of x in a tile. The registers of a multiprocessor are enough for 24
@@ -24,11 +24,13 @@ MOST_REGISTERS = 128
 # The fewest and the most tiles of a program, and programs that are enough: a
 # large GPU has 500 at a time, and waits for the last ones with much of it
 # idle. The more tiles, the less are the parameters that are read and the sums
-# that are written, which matter where channels lie side by side.
+# that are written, which matter where channels lie side by side: there, what
+# is before and behind the tiles of a backward pass takes the instructions of
+# three of them.
 FORWARD_STEPS = (1, 1, 1)
 BACKWARD_STEPS = (4, 32, 16384)
 WIDE_FORWARD_STEPS = (1, 4, 8192)
-WIDE_BACKWARD_STEPS = (8, 32, 8192)
+WIDE_BACKWARD_STEPS = (8, 64, 2048)
 # Tiles of tensors that fill a large GPU more than once are made of more and
 # shorter rows where an eighth of them would lie behind the ends of rows.
 LARGE = 1 << 23
@@ -41,24 +43,26 @@ MOST_SEGMENTS = 65535
 
 
 class Launch:
-    """The grid and the arguments of a kernel, which explains them.
+    """The grid of a kernel, and of its arguments what no tensor is.
+
+    Args:
+        x (Tensor): Whose shape, strides and dtype count.
+        betas (Betas): What beta differs with.
+        affine (bool): Whether there are scale and shift.
+        dim (int): Dimension of the channels, from 0 on.
+        backward (bool): Whether the kernel makes sums.
 
     Attributes:
         rows (Rows): How the kernel walks over ``x``.
         grid (tuple[int, int]): Programs.
-        tensors (tuple[Tensor]): The parameters in the kernel's order.
-        sizes (tuple[int, ...]): The integers behind them.
+        sizes (tuple[int, ...]): The integers behind the tensors.
         options (dict): What the kernel is compiled for.
         segments, parts (int): Programs that share a channel of a sample.
     """
 
-    def __init__(self, x: Tensor, parameters: Parameters, dim: int,
+    def __init__(self, x: Tensor, betas: Betas, affine: bool, dim: int,
                  backward: bool) -> None:
-        p1, p2, beta, scale, shift = parameters
-        self.rows = rows = Rows(x, Betas.of(beta, x), dim)
-        if rows.betas == Betas.PER_ELEMENT:
-            beta = rows.view(beta)
-        self.tensors = (p1, p2, beta, scale, shift)
+        self.rows = rows = Rows(x, betas, dim)
         block_r, block_n = _tile(x, rows, backward)
         steps = _steps(x.numel() // (block_r * block_n), rows.wide, backward)
         if rows.wide:
@@ -80,7 +84,7 @@ class Launch:
         self.options = dict(
             WIDE=rows.wide,
             BETAS=int(rows.betas),
-            AFFINE=scale is not None,
+            AFFINE=affine,
             PTX=ptx,
             UNIT=unit,
             BLOCK_R=block_r,
@@ -100,6 +104,20 @@ class Launch:
         return x.new_empty((count, self.segments, self.rows.samples,
                             self.parts, self.rows.channels),
                            dtype=torch.float32)
+
+
+def launch_of(x: Tensor, betas: Betas, affine: bool, dim: int,
+              backward: bool) -> Launch:
+    """The launch of a layout; making it takes longer than a small tensor."""
+    return _launch_of(x.shape, x.stride(), x.dtype, betas, affine, dim,
+                      backward)
+
+
+@functools.lru_cache(maxsize=4096)
+def _launch_of(shape: torch.Size, strides: tuple[int, ...],
+               dtype: torch.dtype, *rest) -> Launch:
+    return Launch(torch.empty_strided(shape, strides, dtype=dtype,
+                                      device='meta'), *rest)
 
 
 def _tile(x: Tensor, rows: Rows, backward: bool) -> tuple[int, int]:

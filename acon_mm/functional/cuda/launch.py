@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..keeps_input import Parameters
 from ..rows import Betas, Rows
-from .grid import Launch
+from .grid import Launch, launch_of
 
 
 def forward(x: Tensor, parameters: Parameters, dim: int) -> Tensor:
@@ -19,11 +19,11 @@ def forward(x: Tensor, parameters: Parameters, dim: int) -> Tensor:
         dim (int): Dimension of the channels, from 0 on.
     """
     from . import op_kernels
-    launch = Launch(x, parameters, dim, False)
+    launch, tensors = _launch(x, parameters, dim, False)
     y = launch.rows.new_empty(x)
     with torch.cuda.device_of(x):
         op_kernels.forward[launch.grid](
-            y, launch.rows.view(x), *launch.tensors, *launch.sizes,
+            y, launch.rows.view(x), *tensors, *launch.sizes,
             **launch.options)
     return y
 
@@ -32,15 +32,25 @@ def backward(dy: Tensor, x: Tensor, parameters: Parameters,
              dim: int) -> tuple[Tensor, Tensor, Tensor]:
     """dx, sums (3 or 5, samples, C) for the parameters, dbeta per element."""
     from . import op_kernels
-    launch = Launch(x, parameters, dim, True)
+    launch, tensors = _launch(x, parameters, dim, True)
     rows = launch.rows
     dx, dbeta = rows.new_empty(x), new_dbeta(x, rows)
     sums = launch.new_sums(planes(parameters[3]), x)
     with torch.cuda.device_of(x):
         op_kernels.backward[launch.grid](
-            dx, sums, dbeta, rows.view(dy), rows.view(x), *launch.tensors,
+            dx, sums, dbeta, rows.view(dy), rows.view(x), *tensors,
             *launch.sizes, **launch.options)
     return dx, add_up(sums), dbeta
+
+
+def _launch(x: Tensor, parameters: Parameters, dim: int,
+            backward: bool) -> tuple[Launch, Parameters]:
+    """And the parameters as a kernel reads them."""
+    p1, p2, beta, scale, shift = parameters
+    launch = launch_of(x, Betas.of(beta, x), scale is not None, dim, backward)
+    if launch.rows.betas == Betas.PER_ELEMENT:
+        beta = launch.rows.view(beta)
+    return launch, (p1, p2, beta, scale, shift)
 
 
 def gradients(dx: Tensor, sums: Tensor, dbeta: Tensor, x: Tensor,

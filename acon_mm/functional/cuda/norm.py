@@ -30,12 +30,12 @@ def forward(x: Tensor, inputs: Sequence[Tensor | None], norm: Norm,
     """See :class:`acon_mm.functional.norm.Kernels`."""
     p1, p2, beta, weight, bias, *_ = inputs
     channels = x.size(dim)
-    of_sample = beta is None or Betas.of(beta, x) == Betas.PER_SAMPLE
+    betas = _betas(x, beta)
+    of_sample = betas == Betas.PER_SAMPLE
     means = x.new_empty((len(x) if of_sample else 1, channels),
                         dtype=torch.float32)
     memory = x.new_empty((4, channels), dtype=torch.float32)
-    plan = grid.Launch(x, (p1, p2, means if of_sample else p1, None, None),
-                       dim, True)
+    plan = grid.launch_of(x, betas, False, dim, True)
     dense = plan.rows.view(x)
     moments = plan.new_sums(2, x)
     options = {k: v for k, v in plan.options.items() if k not in OF_THE_OP}
@@ -62,8 +62,8 @@ def backward(dy: Tensor, x: Tensor, inputs: Sequence[Tensor | None],
     memory, means, *of_net = kept
     if net is not None:
         beta = of_net[meta.BETA]
-    parameters = p1, p2, beta, None, None
-    plan = grid.Launch(x, parameters, dim, True)
+    betas = _betas(x, beta)
+    plan = grid.launch_of(x, betas, False, dim, True)
     dense, upstream = plan.rows.view(x), plan.rows.view(dy)
     parts = plan.new_sums(5, x)
     _run('sums', plan.grid, parts, upstream, dense, p1, p2, beta, memory,
@@ -83,7 +83,7 @@ def backward(dy: Tensor, x: Tensor, inputs: Sequence[Tensor | None],
          x.numel() / p1.numel(), NET=net is not None, BLOCK_S=samples,
          BLOCK_O=BLOCK_O,
          BLOCK_K=min(meta.side(hidden), meta.TILE // samples))
-    plan = grid.Launch(x, parameters, dim, False)
+    plan = grid.launch_of(x, betas, False, dim, False)
     dx = plan.rows.new_empty(x)
     _run('inputs', plan.grid, dx, upstream, dense, p1, p2, beta, memory,
          along, level, *plan.sizes, **_without_affine(plan))
@@ -93,6 +93,10 @@ def backward(dy: Tensor, x: Tensor, inputs: Sequence[Tensor | None],
     elif beta.dim() == 2:
         dbeta = parts[2]
     return [dx, dp1, dp2, dbeta, dweight, dbias, *grads]
+
+
+def _betas(x: Tensor, beta: Tensor | None) -> Betas:
+    return Betas.PER_SAMPLE if beta is None else Betas.of(beta, x)
 
 
 def _without_affine(plan: grid.Launch) -> dict:
