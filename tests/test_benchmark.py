@@ -147,7 +147,8 @@ def test_the_page_has_the_tables(tmp_path):
     assert text.startswith('before\n') and text.endswith('after\n')
     assert 'old' not in text and text.count('| AconC | 1.25 | 1.500 |') == 1
     assert '| ReLU | 2.5 | 0.1 | 0.0 |' in text
-    assert 'M, 3 cores, torch T, commit c, medians of 5.' in text
+    assert ('M, 3 cores, torch T, commit c, medians of 5; '
+            '[table](build.csv).') in text
 
 
 def test_a_page_without_a_place_for_tables(tmp_path):
