@@ -173,11 +173,9 @@ def _inputs(axis: plt.Axes, layer: Layer) -> None:
 def _distribution(axis: plt.Axes, name: str, members: Sequence[Layer],
                   before: Sequence[Layer] = ()) -> None:
     values, old = (_values(some, name) for some in (members, before))
-    both = np.concatenate([values, old])
-    # a value that all have is a bar in the middle
-    edges = np.histogram_bin_edges(both, BINS)
+    edges = np.histogram_bin_edges(np.concatenate([values, old]), BINS)
+    heights, _ = np.histogram(values, edges, density=len(values) > 0)
     if len(values):
-        heights, _ = np.histogram(values, edges, density=True)
         axis.stairs(heights, edges, fill=True, color=BLUE, alpha=.6)
         axis.set_title(f'{name if not len(old) else ""} {values.mean():.2f} '
                        f'± {values.std():.2f}'.strip())
@@ -190,8 +188,10 @@ def _distribution(axis: plt.Axes, name: str, members: Sequence[Layer],
 
 
 def _values(members: Sequence[Layer], name: str) -> np.ndarray:
+    """Those of all layers; a training that diverged has some not finite."""
     found = [getattr(layer, name).flatten().numpy() for layer in members]
-    return np.concatenate([*found, np.empty(0, np.float32)])
+    values = np.concatenate([*found, np.empty(0, np.float32)])
+    return values[np.isfinite(values)]
 
 
 def _panels(count: int, height: float,
