@@ -88,7 +88,7 @@ def browse(args: argparse.Namespace) -> list[Path]:
 
 def main() -> None:
     args = parse_args()
-    MMLogger.get_current_instance().setLevel('ERROR')
+    MMLogger.get_current_instance().setLevel('WARNING')
     try:
         for path in browse(args):
             print(path)

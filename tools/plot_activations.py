@@ -126,7 +126,7 @@ def _pages(layers: dict[str, Layer]):
 
 def main() -> None:
     args = parse_args()
-    MMLogger.get_current_instance().setLevel('ERROR')
+    MMLogger.get_current_instance().setLevel('WARNING')
     try:
         for path in plot(args):
             print(path)

@@ -69,7 +69,8 @@ def build(source: Source, device: str = 'cpu') -> nn.Module:
             source.config.get('default_scope')):
         model = MODELS.build(source.config.model)
     if source.checkpoint:
-        load_checkpoint(model, str(source.checkpoint), map_location='cpu')
+        load_checkpoint(model, str(source.checkpoint), map_location='cpu',
+                        logger='current')
     return model.to(device).eval()
 
 

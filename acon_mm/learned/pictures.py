@@ -25,10 +25,9 @@ MOST_PANELS = 24
 BINS = 40
 REGIMES = dict(linear=ORANGE, between=SKY, rectifier=BLUE, inverted=RED)
 readable = matplotlib.rc_context({
-    'axes.titlesize': 8, 'axes.labelsize': 9, 'xtick.labelsize': 7,
+    'axes.titlesize': 8, 'axes.labelsize': 8, 'xtick.labelsize': 7,
     'ytick.labelsize': 7, 'legend.fontsize': 8, 'figure.titlesize': 10,
-    'figure.labelsize': 9, 'figure.constrained_layout.use': True,
-    'svg.fonttype': 'none'})
+    'figure.constrained_layout.use': True, 'svg.fonttype': 'none'})
 
 
 @readable
@@ -46,7 +45,8 @@ def draw_betas(layers: Layers, title: str,
     for axis, (stage, members) in zip(axes, stages.items()):
         _distribution(axis, 'beta', members, earlier.get(stage, ()))
         axis.set_title(f'{_short(stage)}: {axis.get_title()}')
-    figure.supxlabel('beta, over channels and images')
+    for axis in axes[-COLUMNS:]:
+        axis.set_xlabel('beta')
     if before:
         _legend(figure, {
             'after training': dict(color=BLUE, linewidth=6, alpha=.6),
@@ -141,8 +141,10 @@ def _draw_lines(layers: Layers, title: str, before: Layers | None,
     if before:
         legend['before training'] = dict(color=BLACK, linestyle='--')
     _legend(figure, legend)
-    figure.supxlabel('input')
-    figure.supylabel(label)
+    for axis in axes[-COLUMNS:]:
+        axis.set_xlabel('input')
+    for axis in axes[::COLUMNS]:
+        axis.set_ylabel(label)
     figure.suptitle(title)
     return figure
 
