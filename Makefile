@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test matrix mmcv-times gpu-check lint clean
+.PHONY: help demo test docs matrix mmcv-times gpu-check lint clean
 
 # A Python from 3.10 to 3.13. A torch that it can import (a CUDA build, say) is
 # used instead of a new one.
@@ -16,9 +16,10 @@ VENV := .venv
 SOURCES := setup.py setup.cfg model-index.yml \
 	$(shell find acon_mm configs tools -not -path '*__pycache__*')
 
-# stamps: the packages of others, and acon_mm itself
+# stamps: the packages of others, acon_mm itself, and the tests' browser
 ENVIRONMENT := $(VENV)/.environment
 PACKAGE := $(VENV)/.package
+BROWSER := $(VENV)/.browser
 
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
@@ -27,6 +28,7 @@ help:
 	@echo '                (TASK=retinanet|pspnet|mask_rcnn, DEMO=full)'
 	@echo 'make test       run the tests; make gpu-check: those of the GPU'
 	@echo 'make matrix     run them on the versions in docs/versions.md'
+	@echo 'make docs       build the documentation; warnings are errors'
 	@echo 'make lint       check the style'
 	@echo 'make clean      remove what these made: .venv, the drawn images and'
 	@echo '                the demo'"'"'s results; your data and trainings stay'
@@ -35,8 +37,12 @@ help:
 demo: $(PACKAGE)
 	@$(IN_VENV) python -W ignore tools/demo.py
 
-test: $(PACKAGE)
+test: $(PACKAGE) $(BROWSER)
 	@$(IN_VENV) OMP_NUM_THREADS=1 pytest -n $(JOBS) -m 'not slow and not gpu'
+
+docs: $(PACKAGE)
+	@$(IN_VENV) python -m sphinx -W --keep-going -q -b html docs docs/_build
+	@echo 'The documentation is in docs/_build/index.html'
 
 gpu-check: $(PACKAGE)
 	@$(IN_VENV) bash tools/gpu_check.sh
@@ -58,8 +64,8 @@ lint: $(ENVIRONMENT)
 	@$(IN_VENV) ruff check .
 
 clean:
-	rm -rf $(VENV) data/shapes_coco data/shapes_cityscapes work_dirs/demo \
-		build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) docs/_build data/shapes_coco data/shapes_cityscapes \
+		work_dirs/demo build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	rmdir data work_dirs 2>/dev/null || true
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -70,7 +76,13 @@ $(PACKAGE): $(ENVIRONMENT) $(SOURCES)
 		--no-build-isolation --force-reinstall .
 	@touch $@
 
-$(ENVIRONMENT): $(wildcard requirements/*)
+$(BROWSER): $(ENVIRONMENT) requirements/browser.txt
+	@echo 'Installing a browser for the tests into $(VENV)'
+	@$(IN_VENV) python -m pip install --quiet --no-deps \
+		--requirement requirements/browser.txt
+	@touch $@
+
+$(ENVIRONMENT): $(filter-out %/browser.txt, $(wildcard requirements/*))
 	@bash requirements/install.sh '$(PYTHON)' $(VENV) $(JOBS)
 	@echo '$(PYTHON)' >$@
 

@@ -1,5 +1,9 @@
 """Fixtures that several test files share."""
+import json
 import logging
+import subprocess
+import sys
+from pathlib import Path
 
 import cpu_torchvision
 import pytest
@@ -63,3 +67,20 @@ def shapes_cityscapes(tmp_path_factory):
     write_dataset(root, 'cityscapes', dict(train=8, val=4), size=64,
                   workers=1)
     return root
+
+
+@pytest.fixture
+def browser():
+    """``browser(page, script)`` is a script's value in a window 800 wide."""
+
+    def run(page, script, width=800):
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).with_name('browser.py')),
+             str(page), script, str(width)], capture_output=True, text=True)
+        if '.so' in done.stderr and 'ImportError' in done.stderr:
+            # of the system, as libnss3: pip cannot bring them
+            pytest.skip(done.stderr.splitlines()[-1])
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run

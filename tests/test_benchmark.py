@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from acon_mm import AconC
 from acon_mm.benchmark import (
+    hook,
+    measure_hook,
     measure_models,
     measure_op,
     summarize,
@@ -114,6 +117,22 @@ def test_models_differ_by_the_activation_alone():
     assert kept[0] < kept[1] < kept[2]
 
 
+def test_the_hooks_share_is_that_of_its_default_intervals(monkeypatch):
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), AconC(8))
+    image = torch.randn(2, 3, 32, 32)
+    monkeypatch.setattr(hook, 'training_step', lambda *_: (
+        net, None, lambda: net(image).mean().backward()))
+    rows = list(measure_hook((32, 32), 2, 'cpu', 1, 3))
+    assert [row['activation'] for row in rows] == [*hook.BACKBONES]
+    for row in rows:
+        # a picture takes longer than a record, and both than nothing
+        assert 0 < row['record_ms'] < row['picture_ms']
+        added = (row['record_ms'] / row['interval']
+                 + row['picture_ms'] / row['image_interval'])
+        assert row['percent'] == pytest.approx(
+            100 * added / row['ms'], rel=.05)
+
+
 def test_builds_are_each_the_first_override_of_a_process(tmp_path):
     table = tmp_path / 'build.csv'
     done = subprocess.run(
@@ -147,7 +166,8 @@ def test_the_page_has_the_tables(tmp_path):
     assert text.startswith('before\n') and text.endswith('after\n')
     assert 'old' not in text and text.count('| AconC | 1.25 | 1.500 |') == 1
     assert '| ReLU | 2.5 | 0.1 | 0.0 |' in text
-    assert 'M, 3 cores, torch T, commit c, medians of 5.' in text
+    assert ('M, 3 cores, torch T, commit c, medians of 5; '
+            '[table](build.csv).') in text
 
 
 def test_a_page_without_a_place_for_tables(tmp_path):

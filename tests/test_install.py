@@ -15,9 +15,10 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 # the others work on the repository itself
-USER_TOOLS = ('benchmark', 'check_override', 'compare_activations',
-              'complexity', 'convert_checkpoint', 'make_shapes',
-              'publish_model', 'stock_tool', 'test', 'train')
+USER_TOOLS = ('benchmark', 'browse_predictions', 'check_override',
+              'compare_activations', 'complexity', 'convert_checkpoint',
+              'make_shapes', 'plot_activations', 'publish_model',
+              'stock_tool', 'test', 'train')
 PINS = [
     Requirement(line) for name in ('constraints', 'torch')
     for line in (ROOT / f'requirements/{name}.txt').read_text().splitlines()

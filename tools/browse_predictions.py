@@ -67,7 +67,6 @@ def _names(models: list[str]) -> list[str]:
 
 def browse(args: argparse.Namespace) -> list[Path]:
     """Write the pictures; their files."""
-    args.out.mkdir(parents=True, exist_ok=True)
     paths = [args.out / f'{number:05d}.png' for number in args.images]
     there = [path for path in paths if path.exists()]
     if there and not args.overwrite:
@@ -78,6 +77,7 @@ def browse(args: argparse.Namespace) -> list[Path]:
     loader = validation_loader(sources[0].config, args.images)
     samples = [run_over(build(source, args.device), loader)
                for source in sources]
+    args.out.mkdir(parents=True, exist_ok=True)
     for path, of_image in zip(paths, zip(*samples)):
         picture = compare(dict(zip(args.names, of_image)),
                           loader.dataset.metainfo, args.width,
@@ -88,7 +88,7 @@ def browse(args: argparse.Namespace) -> list[Path]:
 
 def main() -> None:
     args = parse_args()
-    MMLogger.get_current_instance().setLevel('ERROR')
+    MMLogger.get_current_instance().setLevel('WARNING')
     try:
         for path in browse(args):
             print(path)

@@ -45,4 +45,5 @@ for dtype in float32 bfloat16; do
         --channels-last
 done
 python -W ignore tools/benchmark.py model --overwrite
+python -W ignore tools/benchmark.py hook --overwrite
 python -W ignore tools/benchmark.py summary

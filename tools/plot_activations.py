@@ -90,8 +90,7 @@ def record(source: Source, args: argparse.Namespace) -> dict[str, Layer]:
 
 def plot(args: argparse.Namespace) -> list[Path]:
     """Write the pictures; their files."""
-    args.out.mkdir(parents=True, exist_ok=True)
-    there = [path for path in args.out.iterdir()
+    there = [path for path in args.out.glob('*')
              if path.stem.split('-')[0] in PICTURES]
     if there and not args.overwrite:
         raise ValueError(f'{there[0]} exists: add --overwrite to replace it, '
@@ -103,8 +102,11 @@ def plot(args: argparse.Namespace) -> list[Path]:
     before = None
     if source.checkpoint or args.before:
         before = record(start, args)
-        before = before if before.keys() == layers.keys() else None
+        if before.keys() != layers.keys():
+            raise ValueError(f'--before {args.before} has other activations '
+                             f'than {args.model}: give the same network.')
     name = (source.checkpoint or Path(source.config.filename)).name
+    args.out.mkdir(parents=True, exist_ok=True)
     written = []
     for kind, (draw, title) in PICTURES.items():
         parts = [layers] if kind == 'beta' else list(_pages(layers))
@@ -124,7 +126,7 @@ def _pages(layers: dict[str, Layer]):
 
 def main() -> None:
     args = parse_args()
-    MMLogger.get_current_instance().setLevel('ERROR')
+    MMLogger.get_current_instance().setLevel('WARNING')
     try:
         for path in plot(args):
             print(path)

@@ -38,9 +38,10 @@ def _section(path: Path) -> str:
     lines = (_op_table if 'function' in rows[0] else _model_table)(rows)
     where = rows[0]
     return '\n'.join([
-        f'\n### [{path.stem}]({path.name})\n', *lines, '',
+        f'\n### {path.stem}\n', *lines, '',
         f'{where["machine"]}, {where["cores"]} cores, torch {where["torch"]}, '
-        f'commit {where["commit"]}, medians of {where["repeats"]}.\n'])
+        f'commit {where["commit"]}, medians of {where["repeats"]}; '
+        f'[table]({path.name}).\n'])
 
 
 def _op_table(rows: Rows) -> Iterator[str]:

@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import Runner, load_checkpoint
 from mmengine.structures import BaseDataElement
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 import acon_mm  # noqa: F401  declares what MMEngine's checkpoints hold
 
@@ -69,13 +69,16 @@ def build(source: Source, device: str = 'cpu') -> nn.Module:
             source.config.get('default_scope')):
         model = MODELS.build(source.config.model)
     if source.checkpoint:
-        load_checkpoint(model, str(source.checkpoint), map_location='cpu')
+        load_checkpoint(model, str(source.checkpoint), map_location='cpu',
+                        logger='current')
     return model.to(device).eval()
 
 
 def validation_loader(config: Config, images: int | Sequence[int]
                       ) -> DataLoader:
     """The first ``images`` of the validation set, or those of these numbers.
+
+    The classes are in ``dataset.metainfo``.
 
     Raises:
         ValueError: The config has none, its files are not there, or it has
@@ -88,17 +91,18 @@ def validation_loader(config: Config, images: int | Sequence[int]
     loader = dict(loader, num_workers=0, persistent_workers=False)
     with DefaultScope.overwrite_default_scope(config.get('default_scope')):
         try:
-            whole = Runner.build_dataloader(loader).dataset
+            dataset = DATASETS.build(loader['dataset'])
         except FileNotFoundError as error:
             raise ValueError(
                 f'The validation images are not there ({error}): say where '
                 'by --cfg-options val_dataloader.dataset.data_root=FOLDER/.'
             ) from error
         chosen = range(images) if isinstance(images, int) else images
-        if max(chosen) >= len(whole):
+        if max(chosen) >= len(dataset):
             raise ValueError(f'There is no image {max(chosen)}: the '
-                             f'validation set has {len(whole)}.')
-        loader['dataset'] = dict(loader['dataset'], indices=list(chosen))
+                             f'validation set has {len(dataset)}.')
+        loader['dataset'] = subset = Subset(dataset, list(chosen))
+        subset.metainfo = dataset.metainfo
         return Runner.build_dataloader(loader)
 
 

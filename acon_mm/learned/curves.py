@@ -55,10 +55,10 @@ def curves_of(layer: Layer, count: int = 24, points: int = 101) -> Curves:
                     for value in (mean.p1, mean.p2, mean.beta[0]))
     y = acon(x, p1, p2, beta)
     slope, = torch.autograd.grad(y.sum(), x)
-    gap = mean.p1 - mean.p2
+    gap, names = mean.p1 - mean.p2, regime_names(mean)
     ends = torch.stack([mean.p1 + BEYOND * gap, mean.p2 - BEYOND * gap])
     return Curves(x.detach().T, y.detach().T, slope.T,
-                  [regime_names(mean)[i] for i in chosen],
+                  [names[i] for i in chosen],
                   ends.min().item(), ends.max().item())
 
 

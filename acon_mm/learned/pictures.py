@@ -25,10 +25,9 @@ MOST_PANELS = 24
 BINS = 40
 REGIMES = dict(linear=ORANGE, between=SKY, rectifier=BLUE, inverted=RED)
 readable = matplotlib.rc_context({
-    'axes.titlesize': 8, 'axes.labelsize': 9, 'xtick.labelsize': 7,
+    'axes.titlesize': 8, 'axes.labelsize': 8, 'xtick.labelsize': 7,
     'ytick.labelsize': 7, 'legend.fontsize': 8, 'figure.titlesize': 10,
-    'figure.labelsize': 9, 'figure.constrained_layout.use': True,
-    'svg.fonttype': 'none'})
+    'figure.constrained_layout.use': True, 'svg.fonttype': 'none'})
 
 
 @readable
@@ -46,7 +45,8 @@ def draw_betas(layers: Layers, title: str,
     for axis, (stage, members) in zip(axes, stages.items()):
         _distribution(axis, 'beta', members, earlier.get(stage, ()))
         axis.set_title(f'{_short(stage)}: {axis.get_title()}')
-    figure.supxlabel('beta, over channels and images')
+    for axis in axes[-COLUMNS:]:
+        axis.set_xlabel('beta')
     if before:
         _legend(figure, {
             'after training': dict(color=BLUE, linewidth=6, alpha=.6),
@@ -141,8 +141,10 @@ def _draw_lines(layers: Layers, title: str, before: Layers | None,
     if before:
         legend['before training'] = dict(color=BLACK, linestyle='--')
     _legend(figure, legend)
-    figure.supxlabel('input')
-    figure.supylabel(label)
+    for axis in axes[-COLUMNS:]:
+        axis.set_xlabel('input')
+    for axis in axes[::COLUMNS]:
+        axis.set_ylabel(label)
     figure.suptitle(title)
     return figure
 
@@ -173,11 +175,9 @@ def _inputs(axis: plt.Axes, layer: Layer) -> None:
 def _distribution(axis: plt.Axes, name: str, members: Sequence[Layer],
                   before: Sequence[Layer] = ()) -> None:
     values, old = (_values(some, name) for some in (members, before))
-    both = np.concatenate([values, old])
-    # a value that all have is a bar in the middle
-    edges = np.histogram_bin_edges(both, BINS)
+    edges = np.histogram_bin_edges(np.concatenate([values, old]), BINS)
+    heights, _ = np.histogram(values, edges, density=len(values) > 0)
     if len(values):
-        heights, _ = np.histogram(values, edges, density=True)
         axis.stairs(heights, edges, fill=True, color=BLUE, alpha=.6)
         axis.set_title(f'{name if not len(old) else ""} {values.mean():.2f} '
                        f'± {values.std():.2f}'.strip())
@@ -190,8 +190,10 @@ def _distribution(axis: plt.Axes, name: str, members: Sequence[Layer],
 
 
 def _values(members: Sequence[Layer], name: str) -> np.ndarray:
+    """Those of all layers; a training that diverged has some not finite."""
     found = [getattr(layer, name).flatten().numpy() for layer in members]
-    return np.concatenate([*found, np.empty(0, np.float32)])
+    values = np.concatenate([*found, np.empty(0, np.float32)])
+    return values[np.isfinite(values)]
 
 
 def _panels(count: int, height: float,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from acon_mm.activations import AconBase
 from acon_mm.functional import channel_mean
+from acon_mm.functional.tracing import is_traced
 from acon_mm.meta_acon import MetaAconC
 
 SAMPLES = 256
@@ -74,6 +75,8 @@ class Recorder:
             for name, act in self.activations.items()]
 
     def _note(self, name: str, act: AconBase, arguments: tuple) -> None:
+        if is_traced(arguments[0]):  # a graph keeps nothing of this
+            return
         x = arguments[0].detach()
         self._inputs[name].append(
             sample_channels(x, act.channel_dim, self.samples).float())
