@@ -8,12 +8,12 @@ https://arxiv.org/abs/2007.11824). AconFReLU makes its maximum smooth, as
 
 import torch
 import torch.nn as nn
-from mmcv.cnn import build_norm_layer
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 
 from acon_mm.activations import AconBase
 from acon_mm.functional import acon
+from acon_mm.norms import build_norm
 from acon_mm.registry import MODELS
 
 
@@ -63,10 +63,14 @@ class FunnelBase(AconBase):
             padding=1,
             groups=num_channels,
             bias=False)
-        self.bn1 = build_norm_layer(self.norm_cfg, num_channels)[1]
+        self.bn1 = self.build_norm(num_channels)
         self.maxpool = (
             nn.MaxPool2d(3, stride=2, padding=1)
             if self.stride == 2 else nn.Identity())
+
+    def build_norm(self, num_channels: int) -> nn.Module:
+        """A norm of ``norm_cfg``."""
+        return build_norm(self.norm_cfg, num_channels, type(self).__name__)
 
     def init_weights(self) -> None:
         self.conv.reset_parameters()
@@ -113,7 +117,7 @@ class AconFReLU(FunnelBase):
 
     def build_parameters(self, num_channels: int) -> None:
         super().build_parameters(num_channels)
-        self.bn2 = build_norm_layer(self.norm_cfg, num_channels)[1]
+        self.bn2 = self.build_norm(num_channels)
 
     def init_weights(self) -> None:
         super().init_weights()

@@ -1,9 +1,9 @@
 """Meta-ACON: ACON-C whose switch is computed from the input."""
+import math
 from typing import Optional
 
 import torch
 import torch.nn as nn
-from mmcv.cnn import build_norm_layer
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 from torch.nn.modules.instancenorm import _InstanceNorm
@@ -18,6 +18,7 @@ from acon_mm.beta_net import (
 from acon_mm.functional import acon, channel_mean, meta
 from acon_mm.functional.torch_versions import sigmoid
 from acon_mm.functional.tracing import is_symbolic
+from acon_mm.norms import build_norm
 from acon_mm.own_stream import draws_apart
 from acon_mm.registry import MODELS
 
@@ -89,9 +90,13 @@ class MetaAconC(AconBase):
         if level not in LEVELS:
             raise ValueError(f'level={level!r} of MetaAconC is unknown: '
                              f'choose one of {", ".join(LEVELS)}.')
-        if beta_scale is not None and beta_scale <= 0:
-            raise ValueError(f'beta_scale={beta_scale!r} of MetaAconC must be'
-                             " positive: leave it out for the paper's 1.")
+        if beta_scale is not None and (
+                isinstance(beta_scale, bool)
+                or not isinstance(beta_scale, (int, float))
+                or not 0 < beta_scale < math.inf):
+            raise ValueError(
+                f'beta_scale={beta_scale!r} of MetaAconC must be a positive '
+                "number: leave it out for the paper's 1.")
         # before nn.Module.__init__, which builds the net if C is given
         self.r = r
         self.level = level
@@ -120,7 +125,7 @@ class MetaAconC(AconBase):
     def _build_norm(self, width: int) -> nn.Module:
         if self.norm_cfg is None:
             return nn.Identity()
-        norm = build_norm_layer(self.norm_cfg, width)[1]
+        norm = build_norm(self.norm_cfg, width, 'MetaAconC')
         if isinstance(norm, _InstanceNorm):
             raise ValueError(
                 f'norm_cfg={self.norm_cfg} of MetaAconC needs more than the '

@@ -116,9 +116,14 @@ def bind_on_registration(parent: nn.Module, name: str,
     """Give an ACON activation its width when it becomes a child.
 
     Raises:
-        ValueError: The width cannot be known from ``parent``.
+        ValueError: The width cannot be known from ``parent``, or is not the
+            one that the activation was given.
     """
-    if not isinstance(module, AconBase) or module.num_channels is not None:
+    if not isinstance(module, AconBase):
+        return
+    if module.num_channels is not None:
+        if isinstance(parent, ConvModule) and name == 'activate':
+            module.bind(seat_features(parent, name).width)
         return
     features = seat_features(parent, name)
     if features is None:

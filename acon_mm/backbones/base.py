@@ -66,6 +66,10 @@ class StagedBackbone(BaseModule):
                 f'leave it out{others}.')
         if 'act_cfg' in kwargs:
             check_act_cfg(kwargs['act_cfg'])
+        for key in ('norm_cfg', 'conv_cfg'):
+            if not isinstance(kwargs.get(key), (dict, type(None))):
+                raise TypeError(f'{key}={kwargs[key]!r} of {cls.__name__} '
+                                'must be a dict such as dict(type=...).')
         return super().__new__(cls)
 
     def __init__(self,
@@ -76,10 +80,10 @@ class StagedBackbone(BaseModule):
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         name = type(self).__name__
-        if not out_indices or any(
+        if not isinstance(out_indices, Sequence) or not out_indices or any(
                 i not in range(num_stages) for i in out_indices):
             raise ValueError(
-                f'out_indices={tuple(out_indices)} of {name} must be one or '
+                f'out_indices={out_indices!r} of {name} must be one or '
                 f'more stages of 0..{num_stages - 1}.')
         self.out_indices = tuple(out_indices)
         self.num_stages = max(out_indices) + 1

@@ -1,12 +1,10 @@
 """The overrides in a user's config, and the stock model without them."""
-from pathlib import Path
-
-from mmengine.config import Config
 from mmengine.hub import get_config
 
 from acon_mm.act_cfg import take_act_cfg
 from acon_mm.activations import AconBase
 from acon_mm.check.subject import StockModel, shrink
+from acon_mm.config_files import read_config
 from acon_mm.lookup import SCOPE, find_stock
 from acon_mm.registry import MODELS
 
@@ -22,15 +20,13 @@ def load_model(path: str, options: dict) -> StockModel:
         options (dict): Of ``--cfg-options``.
 
     Raises:
-        ValueError: There is no such file, or it has no model.
+        FileNotFoundError: There is no such file.
+        ValueError: It cannot be read, or has no model.
     """
     if '::' in path:
         cfg = get_config(path)
-    elif Path(path).is_file():
-        cfg = Config.fromfile(path)
     else:
-        raise ValueError(f'{path} is no file: give the path of a config, or '
-                         'mmdet::PATH for one that mmdet ships.')
+        cfg = read_config(path)
     cfg.merge_from_dict(options)
     if not isinstance(cfg.get('model'), dict):
         raise ValueError(f'{path} has no model: give a config with one.')

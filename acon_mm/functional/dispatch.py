@@ -50,12 +50,15 @@ def acon(x: Tensor,
 
     Raises:
         TypeError: ``x`` is not a floating-point tensor.
-        ValueError: A parameter does not fit ``x``, or one of scale and
-            shift is missing.
+        ValueError: A parameter or ``channel_dim`` does not fit ``x``, or one
+            of scale and shift is missing.
     """
     if not x.is_floating_point():
         raise TypeError(f'acon() got x of dtype {x.dtype}: convert it to a '
                         'floating-point type first.')
+    if not -x.dim() <= channel_dim < x.dim():
+        raise ValueError(f'acon() got x of shape {list(x.shape)} and '
+                         f'channel_dim={channel_dim}: give one that x has.')
     if (scale is None) != (shift is None):
         raise ValueError('acon() got one of scale and shift: give both.')
     if torch.jit.is_scripting():
