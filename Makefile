@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test matrix mmcv-times gpu-check lint clean
+.PHONY: help demo test coverage matrix mmcv-times gpu-check lint clean
 
 # A Python from 3.10 to 3.13. A torch that it can import (a CUDA build, say) is
 # used instead of a new one.
@@ -27,7 +27,8 @@ help:
 	@echo '                (TASK=retinanet|pspnet|mask_rcnn, DEMO=full)'
 	@echo 'make test       run the tests; make gpu-check: those of the GPU'
 	@echo 'make matrix     run them on the versions in docs/versions.md'
-	@echo 'make lint       check the style'
+	@echo 'make coverage   run them and report the lines that they reach'
+	@echo 'make lint       check the style and the types'
 	@echo 'make clean      remove what these made: .venv, the drawn images and'
 	@echo '                the demo'"'"'s results; your data and trainings stay'
 	@echo 'PYTHON=python3.11 chooses the Python; its torch, if any, is kept'
@@ -36,7 +37,13 @@ demo: $(PACKAGE)
 	@$(IN_VENV) python -W ignore tools/demo.py
 
 test: $(PACKAGE)
-	@$(IN_VENV) OMP_NUM_THREADS=1 pytest -n $(JOBS) -m 'not slow and not gpu'
+	@$(IN_VENV) OMP_NUM_THREADS=1 pytest -n $(JOBS) \
+		-m 'not slow and not gpu' $(PYTEST)
+
+# the report is work_dirs/coverage/index.html
+coverage: PYTEST := --cov --cov-report=html:work_dirs/coverage \
+	--cov-report=term
+coverage: test
 
 gpu-check: $(PACKAGE)
 	@$(IN_VENV) bash tools/gpu_check.sh
@@ -56,10 +63,12 @@ mmcv-times: $(ENVIRONMENT)
 
 lint: $(ENVIRONMENT)
 	@$(IN_VENV) ruff check .
+	@$(IN_VENV) mypy
 
 clean:
 	rm -rf $(VENV) data/shapes_coco data/shapes_cityscapes work_dirs/demo \
-		build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+		build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis \
+		.coverage work_dirs/coverage
 	rmdir data work_dirs 2>/dev/null || true
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

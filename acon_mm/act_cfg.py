@@ -131,7 +131,7 @@ def default_act_cfg(stock: Callable) -> Any:
 def _same_type(act_cfg: dict, own: dict) -> bool:
     """Whether two configs name one activation, with a scope or without."""
     return 'type' in act_cfg and (
-        _resolve(act_cfg['type']) is _resolve(own.get('type')))
+        _resolve(act_cfg['type']) is _resolve(own.get('type', '')))
 
 
 def _resolve(kind: str | type) -> Any:

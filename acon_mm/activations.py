@@ -63,7 +63,7 @@ class AconBase(nn.Module):
                  channel_dim: int = 1,
                  init: str = 'paper',
                  start: dict | None = None,
-                 **ignored) -> None:
+                 **ignored: Any) -> None:
         super().__init__()
         check_keys(type(self), ignored)
         check_init(init, type(self).__name__, self.inits)

@@ -1,5 +1,7 @@
 """Reading a user's config file, and the changes on a command line."""
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 
@@ -26,7 +28,8 @@ def read_config(path: str | Path) -> Config:
 class Options(DictAction):
     """``--cfg-options`` of a command line, which refuses other words."""
 
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
+    def __call__(self, parser: ArgumentParser, namespace: Namespace,
+                 values: Any, option_string: str | None = None) -> None:
         for word in values:
             if '=' not in word:
                 parser.error(f'{option_string} {word!r} is no KEY=VALUE: '

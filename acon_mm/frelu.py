@@ -6,6 +6,8 @@ https://arxiv.org/abs/2007.11824). AconFReLU makes its maximum smooth, as
 (CVPR 2021, https://arxiv.org/abs/2009.04759, Sec. 3.1 and Tab. 1).
 """
 
+from typing import Any
+
 import torch
 import torch.nn as nn
 from mmengine.registry import MODELS as ROOT_MODELS
@@ -38,7 +40,7 @@ class FunnelBase(AconBase):
                  num_channels: int | None = None,
                  stride: int = 1,
                  norm_cfg: dict = dict(type='BN'),
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         name = type(self).__name__
         if stride not in (1, 2):
             raise ValueError(f'stride={stride!r} of {name} must be 1 or 2.')

@@ -1,6 +1,6 @@
 """Meta-ACON: ACON-C whose switch is computed from the input."""
 import math
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 import torch.nn as nn
@@ -83,7 +83,7 @@ class MetaAconC(AconBase):
                  level: str = 'channel',
                  norm_cfg: dict | None = dict(type='BN'),
                  beta_scale: float | None = None,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         if isinstance(r, bool) or not isinstance(r, int) or r < 1:
             raise ValueError(f'r={r!r} of MetaAconC must be a positive '
                              'integer: the paper uses 16.')
@@ -171,7 +171,7 @@ class MetaAconC(AconBase):
         return self
 
     @property
-    def takes_affine(self) -> bool:
+    def takes_affine(self) -> bool:  # type: ignore[override]
         """Whether beta can be told without a norm's output."""
         return self.level == 'channel'
 
@@ -190,9 +190,10 @@ class MetaAconC(AconBase):
             if self.level == 'channel' and not is_symbolic(x):
                 parameters = (self.p1, self.p2, scale, shift)
                 kernels = meta.kernels_for(x)
-                net = kernels and plain_net(x, self.channel_dim, parameters,
-                                            self._net(), self.beta_scale)
-                if net is not None:
+                net = None if kernels is None else plain_net(
+                    x, self.channel_dim, parameters, self._net(),
+                    self.beta_scale)
+                if kernels is not None and net is not None:
                     return meta.acon(kernels, x, *parameters, net,
                                      self.channel_dim)
         return acon(x, self.p1, self.p2, self.compute_beta(x, scale, shift),

@@ -62,7 +62,8 @@ def last_features(
 
 
 def seat_features(parent: nn.Module, name: str,
-                  features_of=output_features) -> Features | None:
+                  features_of: Callable[[nn.Module], Features | None]
+                  = output_features) -> Features | None:
     """Channels that ``parent`` hands to its child ``name``, None if unknown.
 
     Args:
@@ -122,9 +123,8 @@ def bind_on_registration(parent: nn.Module, name: str,
     if not isinstance(module, AconBase):
         return
     if module.num_channels is not None:
-        if isinstance(parent, ConvModule) and name == 'activate':
-            module.bind(seat_features(parent, name).width)
-        return
+        if not (isinstance(parent, ConvModule) and name == 'activate'):
+            return
     features = seat_features(parent, name)
     if features is None:
         raise ValueError(

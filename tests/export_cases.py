@@ -11,7 +11,8 @@ def seasoned(module):
             nn.init.uniform_(part.running_var, .5, 2)
             nn.init.uniform_(part.weight, .5, 2)
             nn.init.uniform_(part.bias, -1, 1)
-    return module.eval()
+    module.eval()  # MMDetection's returns nothing
+    return module
 
 
 def backbone(placement='paper', act='MetaAconC'):

@@ -84,7 +84,8 @@ def test_a_beta_that_is_not_at_a_limit_keeps_its_activation(beta):
     act = AconC(3).eval()
     with torch.no_grad():
         act.beta.copy_(torch.tensor(beta))
-    folding, folded = check(nn.Sequential(act), torch.randn(2, 3, 9, 9))
+    folding, folded = check(nn.Sequential(act).eval(),
+                            torch.randn(2, 3, 9, 9))
     assert folding == (0, 0, 0, 0, 9) and type(folded[0]) is AconC
 
 

@@ -224,6 +224,29 @@ def test_a_library_that_is_not_whole_is_built_anew(fresh_build, tmp_path,
     assert path.read_bytes() == whole
 
 
+@pytest.mark.slow
+def test_under_sanitizers(tmp_path):
+    sanitizers = ['asan', 'ubsan']
+    libraries = [subprocess.check_output(
+        ['cc', f'-print-file-name=lib{name}.so'], text=True).strip()
+        for name in sanitizers]
+    tests = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider',
+         '-k', 'native', tests / 'test_functional.py',
+         tests / 'test_native_meta.py'],
+        capture_output=True, text=True, env=dict(
+            os.environ, XDG_CACHE_HOME=str(tmp_path),
+            LD_PRELOAD=' '.join(libraries), ASAN_OPTIONS='detect_leaks=0',
+            CC='cc -g -fsanitize=address,undefined -fno-sanitize-recover'))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    built = [*(tmp_path / 'acon_mm').iterdir()]
+    assert len(built) >= 3
+    for path in built:
+        assert b'__asan_report' in path.read_bytes()
+        assert b'__ubsan_handle' in path.read_bytes()
+
+
 class Activated:
     """A data set whose samples go through an activation."""
 

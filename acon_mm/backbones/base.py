@@ -1,5 +1,6 @@
 """What this package's backbones share."""
 from collections.abc import Sequence
+from typing import Any
 
 import torch.nn as nn
 import torch.utils.checkpoint as cp
@@ -55,7 +56,7 @@ class StagedBackbone(BaseModule):
             is given.
     """
 
-    def __new__(cls, *args, **kwargs) -> 'StagedBackbone':
+    def __new__(cls, *args: Any, **kwargs: Any) -> 'StagedBackbone':
         # before a network's own __init__ that names its arguments
         if 'placement' in kwargs:
             others = ''.join(f", or write type='{other}'"
@@ -123,7 +124,7 @@ class StagedBackbone(BaseModule):
         return self
 
 
-def choose_width(name: str, widen_factor: float, sizes: dict) -> object:
+def choose_width(name: str, widen_factor: float, sizes: dict) -> Any:
     """The entry of ``sizes`` for a width.
 
     Raises:

@@ -39,11 +39,12 @@ def read_rows(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
         with path.open(newline='') as file:
             reader = csv.DictReader(file)
             rows = list(reader)
+            found = reader.fieldnames or ()
     except (UnicodeDecodeError, csv.Error):
         raise ValueError(f'{path} is no text: give a table (CSV) that this '
                          'tool has written.') from None
     for column in columns:
-        if column not in (reader.fieldnames or ()):
+        if column not in found:
             raise ValueError(f'{path} has no column {column!r}: give a table '
                              'that this tool has written.')
     return rows

@@ -149,8 +149,9 @@ def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
 
 def _fold_norms(model: nn.Module, inputs: tuple | None) -> int:
     """Fold norms into convolutions; how many."""
-    given = Feed(lambda: (inputs, {}), lambda: (inputs, {}))
-    for feed in feeds(model) if inputs is None else [given]:
+    given = inputs or ()
+    fed = Feed(lambda: (given, {}), lambda: (given, {}))
+    for feed in feeds(model) if inputs is None else [fed]:
         try:
             with undisturbed(model):
                 pairs, outputs = _watch(model, feed)
@@ -187,11 +188,11 @@ def _watch(model: nn.Module,
     runs: dict[nn.Module, int] = defaultdict(int)
     behind: dict[nn.Module, list] = defaultdict(list)
 
-    def after_conv(conv, _, output):
+    def after_conv(conv: nn.Module, _: tuple, output: Tensor) -> None:
         runs[conv] += 1
         made[id(output)] = conv, output  # kept, so that no other has its id
 
-    def before_norm(norm, args):
+    def before_norm(norm: nn.Module, args: tuple) -> None:
         conv, _ = made.get(id(args[0]), (None, None))
         behind[norm].append(conv)
 
