@@ -1,8 +1,6 @@
 """Wrong input gets one sentence with the value and the way out."""
 import re
-import runpy
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -49,26 +47,22 @@ def contents(folder):
             for path in folder.rglob('*')}
 
 
-def said_by(tool, words, monkeypatch, capsys):
-    """What a tool ends with, run in this process."""
-    monkeypatch.setattr(sys, 'argv', [str(TOOLS / tool), *words])
-    monkeypatch.setattr(signal, 'signal', lambda *_: None)
-    monkeypatch.syspath_prepend(TOOLS)
-    with pytest.raises(SystemExit) as end:
-        runpy.run_path(str(TOOLS / tool), run_name='__main__')
-    assert end.value.code not in (0, None)
-    if end.value.code == 2:  # argparse has printed the usage before it
-        return capsys.readouterr().err.strip().split('\n')[-1]
-    return str(end.value.code)
+def sentence_of(done):
+    """What a tool ends with."""
+    assert done.code not in (0, None), done.out
+    if done.code == 2:  # argparse has printed the usage before it
+        return done.err.strip().split('\n')[-1]
+    return str(done.code)
 
 
 @pytest.mark.parametrize(
-    'tool, line, words', COMMANDS,
-    ids=[f'{tool} {Path(line).name}' for tool, line, _ in COMMANDS])
-def test_commands(tool, line, words, files, monkeypatch, capsys):
+    'name, line, words', COMMANDS,
+    ids=[f'{name} {Path(line).name}' for name, line, _ in COMMANDS])
+def test_commands(name, line, words, files, tool, monkeypatch):
     monkeypatch.chdir(files)
+    monkeypatch.setattr(signal, 'signal', lambda *_: None)
     before = contents(files)
-    said = said_by(tool, line.split(), monkeypatch, capsys)
+    said = sentence_of(tool(name, *line.split()))
     assert re.search(words, said), said
     assert '\n' not in said
     assert contents(files) == before
@@ -76,20 +70,22 @@ def test_commands(tool, line, words, files, monkeypatch, capsys):
 
 @pytest.mark.parametrize('variable, value', [
     ('TASK', 'yolo'), ('TASK', ''), ('TASK', 'pspnet,'), ('DEMO', 'all')])
-def test_demo(variable, value, files, monkeypatch, capsys):
+def test_demo(variable, value, files, tool, monkeypatch):
     monkeypatch.chdir(files)
+    monkeypatch.setattr(signal, 'signal', lambda *_: None)
     monkeypatch.setenv(variable, value)
     before = contents(files)
-    said = said_by('demo.py', [], monkeypatch, capsys)
+    said = sentence_of(tool('demo.py'))
     assert f'{variable}={value.rpartition(",")[2]} is unknown; ' in said
     assert contents(files) == before
 
 
-def test_the_demo_does_not_draw_over_what_is_there(files, monkeypatch,
-                                                   capsys):
+def test_the_demo_does_not_draw_over_what_is_there(files, tool,
+                                                   monkeypatch):
     monkeypatch.chdir(files)
+    monkeypatch.setattr(signal, 'signal', lambda *_: None)
     before = contents(files)
-    said = said_by('demo.py', [], monkeypatch, capsys)
+    said = sentence_of(tool('demo.py'))
     assert 'data/shapes_coco was not drawn as the demo needs it; move' in said
     assert contents(files) == before
 

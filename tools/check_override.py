@@ -30,8 +30,7 @@ def main() -> None:
         finding = check_override(model)
     except (KeyError, ImportError, TypeError, ValueError) as error:
         raise SystemExit(error.args[0]) from None
-    except OSError as error:
-        raise SystemExit(str(error)) from None
+
     show(args.config, finding)
     sys.exit(bool(finding.problems))
 

@@ -1,4 +1,6 @@
 """The overrides in a user's config, and the stock model without them."""
+from pathlib import Path
+
 from mmengine.hub import get_config
 
 from acon_mm.act_cfg import take_act_cfg
@@ -20,13 +22,16 @@ def load_model(path: str, options: dict) -> StockModel:
         options (dict): Of ``--cfg-options``.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It cannot be read, or has no model.
+        ValueError: There is no such file, it cannot be read, or it has no
+            model.
     """
     if '::' in path:
         cfg = get_config(path)
-    else:
+    elif Path(path).is_file():
         cfg = read_config(path)
+    else:
+        raise ValueError(f'{path} is no file: give the path of a config, or '
+                         'mmdet::PATH for one that mmdet ships.')
     cfg.merge_from_dict(options)
     if not isinstance(cfg.get('model'), dict):
         raise ValueError(f'{path} has no model: give a config with one.')
