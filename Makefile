@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test docs matrix mmcv-times gpu-check lint clean
+.PHONY: help demo test coverage docs matrix mmcv-times gpu-check lint clean
 
 # A Python from 3.10 to 3.13. A torch that it can import (a CUDA build, say) is
 # used instead of a new one.
@@ -29,7 +29,8 @@ help:
 	@echo 'make test       run the tests; make gpu-check: those of the GPU'
 	@echo 'make matrix     run them on the versions in docs/versions.md'
 	@echo 'make docs       build the documentation; warnings are errors'
-	@echo 'make lint       check the style'
+	@echo 'make coverage   run the tests, report the lines that they reach'
+	@echo 'make lint       check the style and the types'
 	@echo 'make clean      remove what these made: .venv, the drawn images and'
 	@echo '                the demo'"'"'s results; your data and trainings stay'
 	@echo 'PYTHON=python3.11 chooses the Python; its torch, if any, is kept'
@@ -38,7 +39,13 @@ demo: $(PACKAGE)
 	@$(IN_VENV) python -W ignore tools/demo.py
 
 test: $(PACKAGE) $(BROWSER)
-	@$(IN_VENV) OMP_NUM_THREADS=1 pytest -n $(JOBS) -m 'not slow and not gpu'
+	@$(IN_VENV) OMP_NUM_THREADS=1 pytest -n $(JOBS) \
+		-m 'not slow and not gpu' $(PYTEST)
+
+# the report is work_dirs/coverage/index.html
+coverage: PYTEST := --cov --cov-report=html:work_dirs/coverage \
+	--cov-report=term
+coverage: test
 
 docs: $(PACKAGE)
 	@$(IN_VENV) python -m sphinx -W --keep-going -q -b html docs docs/_build
@@ -62,10 +69,12 @@ mmcv-times: $(ENVIRONMENT)
 
 lint: $(ENVIRONMENT)
 	@$(IN_VENV) ruff check .
+	@$(IN_VENV) mypy
 
 clean:
 	rm -rf $(VENV) docs/_build data/shapes_coco data/shapes_cityscapes \
-		work_dirs/demo build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+		work_dirs/demo build dist *.egg-info .pytest_cache .ruff_cache \
+		.mypy_cache .hypothesis .coverage work_dirs/coverage
 	rmdir data work_dirs 2>/dev/null || true
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

@@ -70,13 +70,18 @@ def check_act_cfg(act_cfg: Any) -> None:
     """Refuse what is no config of an activation.
 
     Raises:
-        TypeError: ``act_cfg`` is no dict; None, which is MMCV's word for no
-            activation, is nothing to place.
+        TypeError: ``act_cfg`` is no dict, or its type no name; None, which
+            is MMCV's word for no activation, is nothing to place.
     """
     if not isinstance(act_cfg, dict):
         raise TypeError(
             f'act_cfg={act_cfg!r} must be a dict: write act_cfg='
             f"dict(type='{META_ACON}'), or leave the key out.")
+    kind = act_cfg.get('type', META_ACON)
+    if not kind or not isinstance(kind, (str, type)):
+        raise TypeError(
+            f'act_cfg type {kind!r} is no name of an activation: write '
+            f"act_cfg=dict(type='{META_ACON}').")
 
 
 def check_keys(cls: type, keys: Iterable[str]) -> None:
@@ -126,7 +131,7 @@ def default_act_cfg(stock: Callable) -> Any:
 def _same_type(act_cfg: dict, own: dict) -> bool:
     """Whether two configs name one activation, with a scope or without."""
     return 'type' in act_cfg and (
-        _resolve(act_cfg['type']) is _resolve(own.get('type')))
+        _resolve(act_cfg['type']) is _resolve(own.get('type', '')))
 
 
 def _resolve(kind: str | type) -> Any:

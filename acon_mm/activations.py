@@ -5,7 +5,7 @@ Eq. 2-5 of "Activate or Not: Learning Customized Activation" (CVPR 2021,
 https://arxiv.org/abs/2009.04759); :func:`acon_mm.functional.acon` computes it.
 """
 from collections.abc import Callable
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 import torch.nn as nn
@@ -64,10 +64,11 @@ class AconBase(nn.Module):
                  channel_dim: int = 1,
                  init: str = 'paper',
                  start: dict | None = None,
-                 **ignored) -> None:
+                 **ignored: Any) -> None:
         super().__init__()
         check_keys(type(self), ignored)
         check_init(init, type(self).__name__, self.inits)
+        check_channel_dim(channel_dim, type(self).__name__)
         self.num_channels: int | None = None
         self.channel_dim = channel_dim
         self.init = init
@@ -179,6 +180,11 @@ class AconBase(nn.Module):
             raise ValueError(
                 f'{type(self).__name__} got an input of shape '
                 f'{tuple(x.shape)}: give at least two dimensions, (N, C).')
+        if not -x.dim() <= self.channel_dim < x.dim():
+            raise ValueError(
+                f'{type(self).__name__} with channel_dim={self.channel_dim} '
+                f'got an input of shape {tuple(x.shape)}, which has no such '
+                'dimension: set channel_dim.')
         if self.channel_dim % x.dim() == 0:
             raise ValueError(
                 f'{type(self).__name__} with channel_dim={self.channel_dim} '
@@ -196,6 +202,20 @@ class AconBase(nn.Module):
             f', channel_dim={self.channel_dim}')
         start = f', start={self.given_start}' if self.given_start else ''
         return f'{self.num_channels}{dim}, init={self.init!r}{start}'
+
+
+def check_channel_dim(channel_dim: Any, name: str) -> None:
+    """Refuse what is no dimension that channels can be in.
+
+    Raises:
+        ValueError: One sentence with the value.
+    """
+    if isinstance(channel_dim, bool) or not isinstance(
+            channel_dim, int) or channel_dim == 0:
+        raise ValueError(
+            f'channel_dim={channel_dim!r} of {name} must be an integer other '
+            'than 0, where the samples are: 1 for (N, C, *), -1 for '
+            '(N, *, C).')
 
 
 def new_parameter(num_channels: int) -> nn.Parameter:

@@ -8,6 +8,7 @@ from mmengine.dist import get_world_size
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from acon_mm.functional import torch_versions
 from acon_mm.functional.net import Layer, Net, are_dense
 from acon_mm.functional.torch_versions import sigmoid
 from acon_mm.functional.tracing import is_symbolic
@@ -46,9 +47,18 @@ def beta_net(mean: Tensor, modules: Sequence[nn.Module],
         scale (float): Factor in front of the sigmoid.
 
     Returns:
-        Tensor: (N, C'). A training batch of one image is normalized by the
-        running statistics.
+        Tensor: (N, C'), float32 under autocast. A training batch of one
+        image is normalized by the running statistics.
     """
+    if not is_symbolic(mean) and torch_versions.is_autocast(mean) and (
+            modules[0].weight.dtype == torch.float32):
+        # half types have no room for what a layer makes of large means
+        with torch.autocast(mean.device.type, enabled=False):
+            return _run(mean.float(), modules, scale)
+    return _run(mean, modules, scale)
+
+
+def _run(mean: Tensor, modules: Sequence[nn.Module], scale: float) -> Tensor:
     out = _as_image(mean)
     for conv, norm in zip(modules[::2], modules[1::2]):
         out = _normalize(norm, conv(out))

@@ -6,14 +6,16 @@ https://arxiv.org/abs/2007.11824). AconFReLU makes its maximum smooth, as
 (CVPR 2021, https://arxiv.org/abs/2009.04759, Sec. 3.1 and Tab. 1).
 """
 
+from typing import Any
+
 import torch
 import torch.nn as nn
-from mmcv.cnn import build_norm_layer
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 
 from acon_mm.activations import AconBase
 from acon_mm.functional import acon
+from acon_mm.norms import build_norm
 from acon_mm.registry import MODELS
 
 
@@ -38,7 +40,7 @@ class FunnelBase(AconBase):
                  num_channels: int | None = None,
                  stride: int = 1,
                  norm_cfg: dict = dict(type='BN'),
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         name = type(self).__name__
         if stride not in (1, 2):
             raise ValueError(f'stride={stride!r} of {name} must be 1 or 2.')
@@ -63,10 +65,14 @@ class FunnelBase(AconBase):
             padding=1,
             groups=num_channels,
             bias=False)
-        self.bn1 = build_norm_layer(self.norm_cfg, num_channels)[1]
+        self.bn1 = self.build_norm(num_channels)
         self.maxpool = (
             nn.MaxPool2d(3, stride=2, padding=1)
             if self.stride == 2 else nn.Identity())
+
+    def build_norm(self, num_channels: int) -> nn.Module:
+        """A norm of ``norm_cfg``."""
+        return build_norm(self.norm_cfg, num_channels, type(self).__name__)
 
     def init_weights(self) -> None:
         self.conv.reset_parameters()
@@ -113,7 +119,7 @@ class AconFReLU(FunnelBase):
 
     def build_parameters(self, num_channels: int) -> None:
         super().build_parameters(num_channels)
-        self.bn2 = build_norm_layer(self.norm_cfg, num_channels)[1]
+        self.bn2 = self.build_norm(num_channels)
 
     def init_weights(self) -> None:
         super().init_weights()

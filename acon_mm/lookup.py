@@ -32,8 +32,8 @@ def find_stock(name: str, scope: str | None,
     if scope is not None:
         asked = _scope_registry(scope)
     registries = [asked] if asked else _packages([*ROOT_MODELS.children])
-    found = {r.scope: lookup(r, name) for r in registries}
-    found = {scope: stock for scope, stock in found.items() if stock}
+    found = {r.scope: stock for r in registries
+             if (stock := lookup(r, name))}
     if len({id(stock) for stock in found.values()}) > 1:
         raise KeyError(
             f"type='{SCOPE}.{name}' may be {_listed(found, name)}: write one "
@@ -51,16 +51,17 @@ def default_scope() -> str | None:
     return None
 
 
-def lookup(registry: Registry | None, name: str) -> Callable | None:
+def lookup(registry: Registry, name: str) -> Callable | None:
     """``name`` in a registry or its parents, without the scope's search."""
-    path = f'{registry.scope}.{name}'
-    while registry is not None:
-        registry.import_from_location()
-        if name in registry.module_dict:
-            return registry.module_dict[name]
-        registry = registry.parent
+    asked: Registry | None = registry
+    while asked is not None:
+        asked.import_from_location()
+        if name in asked.module_dict:
+            return asked.module_dict[name]
+        asked = asked.parent
     # a dumped config of the new style names classes by their whole path
-    return get_object_from_string(path) if '.' in name else None
+    return get_object_from_string(
+        f'{registry.scope}.{name}') if '.' in name else None
 
 
 def namesakes(name: str) -> list[str]:

@@ -1,9 +1,9 @@
 """Meta-ACON: ACON-C whose switch is computed from the input."""
-from typing import Optional
+import math
+from typing import Any, Optional
 
 import torch
 import torch.nn as nn
-from mmcv.cnn import build_norm_layer
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 from torch.nn.modules.instancenorm import _InstanceNorm
@@ -19,6 +19,7 @@ from acon_mm.functional import acon, channel_mean, meta
 from acon_mm.functional.norm import Norm, apply, kernels_for
 from acon_mm.functional.torch_versions import sigmoid
 from acon_mm.functional.tracing import is_symbolic
+from acon_mm.norms import build_norm
 from acon_mm.own_stream import draws_apart
 from acon_mm.registry import MODELS
 
@@ -83,16 +84,20 @@ class MetaAconC(AconBase):
                  level: str = 'channel',
                  norm_cfg: dict | None = dict(type='BN'),
                  beta_scale: float | None = None,
-                 **kwargs) -> None:
+                 **kwargs: Any) -> None:
         if isinstance(r, bool) or not isinstance(r, int) or r < 1:
             raise ValueError(f'r={r!r} of MetaAconC must be a positive '
                              'integer: the paper uses 16.')
         if level not in LEVELS:
             raise ValueError(f'level={level!r} of MetaAconC is unknown: '
                              f'choose one of {", ".join(LEVELS)}.')
-        if beta_scale is not None and beta_scale <= 0:
-            raise ValueError(f'beta_scale={beta_scale!r} of MetaAconC must be'
-                             " positive: leave it out for the paper's 1.")
+        if beta_scale is not None and (
+                isinstance(beta_scale, bool)
+                or not isinstance(beta_scale, (int, float))
+                or not 0 < beta_scale < math.inf):
+            raise ValueError(
+                f'beta_scale={beta_scale!r} of MetaAconC must be a positive '
+                "number: leave it out for the paper's 1.")
         # before nn.Module.__init__, which builds the net if C is given
         self.r = r
         self.level = level
@@ -121,7 +126,7 @@ class MetaAconC(AconBase):
     def _build_norm(self, width: int) -> nn.Module:
         if self.norm_cfg is None:
             return nn.Identity()
-        norm = build_norm_layer(self.norm_cfg, width)[1]
+        norm = build_norm(self.norm_cfg, width, 'MetaAconC')
         if isinstance(norm, _InstanceNorm):
             raise ValueError(
                 f'norm_cfg={self.norm_cfg} of MetaAconC needs more than the '
@@ -167,7 +172,7 @@ class MetaAconC(AconBase):
         return self
 
     @property
-    def takes_affine(self) -> bool:
+    def takes_affine(self) -> bool:  # type: ignore[override]
         """Whether beta can be told without a norm's output."""
         return self.level == 'channel'
 
@@ -186,9 +191,10 @@ class MetaAconC(AconBase):
             if self.level == 'channel' and not is_symbolic(x):
                 parameters = (self.p1, self.p2, scale, shift)
                 kernels = meta.kernels_for(x)
-                net = kernels and plain_net(x, self.channel_dim, parameters,
-                                            self._net(), self.beta_scale)
-                if net is not None:
+                net = None if kernels is None else plain_net(
+                    x, self.channel_dim, parameters, self._net(),
+                    self.beta_scale)
+                if kernels is not None and net is not None:
                     return meta.acon(kernels, x, *parameters, net,
                                      self.channel_dim)
         return acon(x, self.p1, self.p2, self.compute_beta(x, scale, shift),

@@ -81,9 +81,9 @@ def _asked_registry() -> Registry:
     that scope's, without a word for whom: only the calls under way know.
     """
     frame = sys._getframe(1)
-    while isinstance(frame.f_back.f_locals.get('self'), Registry) and (
-            frame.f_back.f_code.co_name == 'get'):
-        frame = frame.f_back
+    while (back := frame.f_back) and back.f_code.co_name == 'get' and (
+            isinstance(back.f_locals.get('self'), Registry)):
+        frame = back
     return frame.f_locals['self']
 
 
@@ -113,7 +113,8 @@ def override_builder(stock: Callable, name: str) -> Callable:
         module takes itself. The report is ``swap_report`` of the module.
     """
 
-    def build(*args, placement: Any = 'paper', **kwargs) -> nn.Module:
+    def build(*args: Any, placement: Any = 'paper',
+              **kwargs: Any) -> nn.Module:
         from acon_mm.override import NothingToSwap, swap_activations
         from acon_mm.override.kinds import start_of
         act_cfg = take_act_cfg(stock, name, kwargs)

@@ -4,6 +4,7 @@ import functools
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from typing import Any
 
 import mmengine.runner
 import torch.nn as nn
@@ -16,6 +17,9 @@ OWN = re.compile(r'(.*\.|)(p1|p2|p|beta|(?:fc|bn)[12]\.\w+)')
 class CountedKeys(str):
     """One entry in a list of keys for all those of activations."""
 
+    keys: int
+    activations: int
+
     def __new__(cls, keys: int, activations: int, end: str) -> 'CountedKeys':
         new = super().__new__(
             cls, f'{keys} of {activations} ACON activation'
@@ -24,7 +28,7 @@ class CountedKeys(str):
         return new
 
 
-def count_new_keys(module: nn.Module, incompatible) -> None:
+def count_new_keys(module: nn.Module, incompatible: Any) -> None:
     """Put an activation that is new to a checkpoint into one count.
 
     MMEngine prints every key that is missing, 8 kB for a ResNet-50.
@@ -53,7 +57,7 @@ def count_new_keys(module: nn.Module, incompatible) -> None:
         1 + sum(entry.activations for entry in before), 'keep their start'))
 
 
-def count_left_keys(module: nn.Module, incompatible) -> None:
+def count_left_keys(module: nn.Module, incompatible: Any) -> None:
     """Put activations that a checkpoint has and the model not into a count.
 
     Args:
@@ -61,7 +65,7 @@ def count_left_keys(module: nn.Module, incompatible) -> None:
         incompatible: As in :func:`count_new_keys`.
     """
     unexpected = incompatible.unexpected_keys
-    found = defaultdict(dict)
+    found: dict[str, dict[str, str]] = defaultdict(dict)
     for key in unexpected:
         match = OWN.fullmatch(key)
         if match:
@@ -89,7 +93,8 @@ def tell_left_keys() -> None:
 def _telling(load: Callable) -> Callable:
 
     @functools.wraps(load)
-    def load_state_dict(module: nn.Module, *args, **kwargs) -> None:
+    def load_state_dict(module: nn.Module, *args: Any,
+                        **kwargs: Any) -> None:
         inner = module.module if is_model_wrapper(module) or isinstance(
             module, BaseTTAModel) else module
         hook = inner.register_load_state_dict_post_hook(count_left_keys)

@@ -62,7 +62,8 @@ def last_features(
 
 
 def seat_features(parent: nn.Module, name: str,
-                  features_of=output_features) -> Features | None:
+                  features_of: Callable[[nn.Module], Features | None]
+                  = output_features) -> Features | None:
     """Channels that ``parent`` hands to its child ``name``, None if unknown.
 
     Args:
@@ -116,10 +117,14 @@ def bind_on_registration(parent: nn.Module, name: str,
     """Give an ACON activation its width when it becomes a child.
 
     Raises:
-        ValueError: The width cannot be known from ``parent``.
+        ValueError: The width cannot be known from ``parent``, or is not the
+            one that the activation was given.
     """
-    if not isinstance(module, AconBase) or module.num_channels is not None:
+    if not isinstance(module, AconBase):
         return
+    if module.num_channels is not None:
+        if not (isinstance(parent, ConvModule) and name == 'activate'):
+            return
     features = seat_features(parent, name)
     if features is None:
         raise ValueError(

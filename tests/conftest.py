@@ -1,9 +1,11 @@
 """Fixtures that several test files share."""
 import json
 import logging
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cpu_torchvision
 import pytest
@@ -49,6 +51,30 @@ def log():
     logger.addHandler(listener)
     yield lines
     logger.removeHandler(listener)
+    logger.setLevel(level)
+
+
+@pytest.fixture
+def tool(monkeypatch, capsys):
+    """``tool('complexity.py', ...)`` runs a tool in this process.
+
+    Its ``code`` is None or 0, 2 where argparse refuses, or else a sentence.
+    """
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+
+    def call(name, *words):
+        path = Path(__file__).parents[1] / 'tools' / name
+        monkeypatch.setattr(sys, 'argv', [str(path), *map(str, words)])
+        monkeypatch.syspath_prepend(path.parent)
+        code = None
+        try:
+            runpy.run_path(str(path), run_name='__main__')
+        except SystemExit as end:
+            code = end.code
+        return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
+
+    yield call
     logger.setLevel(level)
 
 

@@ -126,20 +126,6 @@ def test_a_table_of_another_config_is_refused(compared, data):
     assert len(rows(work_dir)) == 2
 
 
-@pytest.mark.parametrize('arguments, words', [
-    ((), 'give a config, or --size'),
-    (('no.py', ), 'error: no.py is no file'),
-    ((CONFIG, '--seeds', '0'), '--seeds and --jobs must be positive'),
-    ((CONFIG, '--activations', 'AconC:leaky'), 'is no activation'),
-    ((CONFIG, '--load-from', 'no.pth'), 'error: no.pth is no file')])
-def test_bad_input_is_one_sentence(
-        arguments, words, tool, tmp_path, capsys):
-    with pytest.raises(SystemExit) as end:
-        tool(*arguments, '--work-dir', tmp_path)
-    said = f'{end.value.code}{capsys.readouterr().err}'
-    assert end.value.code and words in said
-
-
 def test_a_run_that_fails_is_named_and_the_others_go_on(data, tmp_path):
     done = run(data, tmp_path, arms=('AconC:start=leaky', 'ReLU'))
     assert done.returncode == 1

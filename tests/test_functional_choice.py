@@ -1,15 +1,9 @@
 """Which implementation runs, and what capturing a graph sees."""
-import shutil
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
 import pytest
 import torch
+from functional_cases import calls_of
 
 from acon_mm import functional
-from acon_mm.functional.cpu import build as native_build
 from acon_mm.functional.cpu import op as native
 from acon_mm.functional.dispatch import IMPLEMENTATIONS
 
@@ -33,15 +27,6 @@ class Layer(torch.nn.Module):
     def forward(self, x):
         beta = functional.channel_mean(x) * self.beta
         return functional.acon(x, self.p1, .5, beta, channel_dim=1)
-
-
-def calls_of(monkeypatch, module):
-    """Count how often the op of a module runs."""
-    calls = []
-    run = module.acon
-    monkeypatch.setattr(module, 'acon',
-                        lambda *args: calls.append(1) or run(*args))
-    return calls
 
 
 @pytest.mark.parametrize('name', ['reference', 'blocked', 'native'])
@@ -75,103 +60,6 @@ def test_forced_implementation_says_why_it_cannot_run():
     functional.set_implementation('native')
     with pytest.raises(RuntimeError, match='native.*float64.*auto'):
         functional.acon(torch.randn(2, 3, dtype=torch.float64), 1., 0., 1.)
-
-
-@pytest.fixture
-def fresh_build(monkeypatch, tmp_path):
-    """Nothing is built yet; ``fresh_build(cc)`` chooses the compiler."""
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-    native_build.load.cache_clear()
-    yield lambda compiler: monkeypatch.setenv('CC', str(compiler))
-    native_build.load.cache_clear()
-
-
-def test_without_a_compiler_the_blocks_serve(fresh_build, monkeypatch, capfd):
-    fresh_build('/no/compiler')
-    calls = calls_of(monkeypatch, functional.blocked)
-    functional.acon(torch.randn(2, 3, 4, 4), 1., 0., 1.)
-    assert len(calls) == 1
-    assert capfd.readouterr() == ('', '')
-    with pytest.raises(RuntimeError, match='not be built by /no/compiler'):
-        functional.set_implementation('native')
-    assert functional.get_implementation() == 'auto'
-
-
-@pytest.mark.parametrize('compiler', ['"cc', ''])
-def test_a_compiler_that_is_no_command(compiler, fresh_build):
-    fresh_build(compiler)
-    assert 'it could not be built by' in native.unavailable()
-    functional.acon(torch.randn(2, 3, 4, 4), 1., 0., 1.)
-
-
-def test_without_a_home_the_blocks_serve(fresh_build, monkeypatch):
-    monkeypatch.setenv('XDG_CACHE_HOME', '')
-    monkeypatch.setattr(native_build.Path, 'expanduser', lambda self: (
-        _ for _ in ()).throw(RuntimeError('Could not determine home')))
-    fresh_build('cc')
-    assert 'Could not determine home' in native.unavailable()
-    functional.acon(torch.randn(2, 3, 4, 4), 1., 0., 1.)
-
-
-def test_a_compiler_without_threads(fresh_build, tmp_path):
-    script = tmp_path / 'cc'
-    script.write_text('#!/bin/sh\ncase "$*" in *-fopenmp\\ *) exit 1;; esac\n'
-                      'exec gcc "$@"\n')
-    script.chmod(0o755)
-    fresh_build(script)
-    assert native.unavailable() is None
-
-
-def test_a_failing_compiler_is_quoted(fresh_build, tmp_path):
-    script = tmp_path / 'cc'
-    script.write_text('#!/bin/sh\necho no luck >&2\nexit 1\n')
-    script.chmod(0o755)
-    fresh_build(script)
-    assert native.unavailable() == 'the C compiler failed: no luck'
-    assert [*(tmp_path / 'acon_mm').iterdir()] == []
-
-
-def test_builds_at_the_same_time_leave_one_library(fresh_build, tmp_path):
-    fresh_build('cc')
-    with ThreadPoolExecutor(2) as pool:
-        builds = [*pool.map(native_build.build, ['meta'] * 2)]
-    assert builds[0] == builds[1]
-    assert [*(tmp_path / 'acon_mm').iterdir()] == [builds[0]]
-
-
-def test_a_source_that_changes_is_built_anew(fresh_build, tmp_path,
-                                             monkeypatch):
-    folder = Path(native_build.__file__).parent
-    for source in folder.glob('*.c'):
-        shutil.copy(source, tmp_path)
-    monkeypatch.setattr(native_build, '__file__', str(tmp_path / 'build.py'))
-    fresh_build('cc')
-    before = native_build.build('meta')
-    assert native_build.build('meta') == before
-    # meta.c includes it
-    with open(tmp_path / 'net.c', 'a') as file:
-        file.write('long another(void) { return 1; }\n')
-    assert native_build.build('meta') != before
-
-
-@pytest.mark.parametrize('kept', [0, 1000, -1000])
-def test_a_library_that_is_not_whole_is_built_anew(fresh_build, tmp_path,
-                                                   kept):
-    fresh_build('cc')
-
-    def load():  # a broken one can end the process
-        done = subprocess.run(
-            [sys.executable, '-c', 'from acon_mm.functional.cpu import op; '
-             'raise SystemExit(op.unavailable())'],
-            capture_output=True, text=True)
-        assert (done.returncode, done.stderr) == (0, '')
-
-    load()
-    path, = (tmp_path / 'acon_mm').iterdir()
-    whole = path.read_bytes()
-    path.write_bytes(whole[:kept])
-    load()
-    assert path.read_bytes() == whole
 
 
 def test_tracing_sees_the_formula():

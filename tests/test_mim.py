@@ -112,18 +112,6 @@ def test_run_reaches_the_other_tools(tmp_path):
     assert len(list((tmp_path / 'out/shapes_coco/train2017').iterdir())) == 1
 
 
-@pytest.mark.parametrize('words, sentence', [
-    (['short.pth', 'out.pth'], 'short.pth is no file: give the path'),
-    (['bare.pth', 'out.pth'], 'bare.pth has no config: give a checkpoint'),
-    (['bare.pth'], 'usage: publish_model IN_FILE OUT_FILE'),
-])
-def test_publishing_says_what_it_cannot_read(words, sentence, tmp_path):
-    torch.save(dict(state_dict={}), tmp_path / 'bare.pth')
-    out = mim('run', 'acon_mm', 'publish_model', *words, cwd=tmp_path, rc=1)
-    assert sentence in out
-    assert not (tmp_path / 'out.pth').exists()
-
-
 def test_download_brings_the_config_and_says_that_it_is_alone(tmp_path):
     names = ['retinanet_r50-metaacon_fpn_1x_coco',
              'pspnet_r50-d8-aconc_4xb2-40k_cityscapes-512x1024']

@@ -1,6 +1,5 @@
 """The tool that puts the override on every stock model."""
 import contextlib
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,12 +35,6 @@ def row(config, **values):
         model='M', backbone='B', parts='B H', parameters=1, stock='pass',
         paper='pass', all='pass',
         paper_deviation='0.1', all_deviation='0.2', same_as=''), **values)
-
-
-def run(*args):
-    return subprocess.run(
-        [sys.executable, str(TOOLS / 'check_stock_configs.py'), *args],
-        capture_output=True, text=True)
 
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path):
@@ -282,17 +275,3 @@ def test_the_page_counts_and_explains(tmp_path):
     assert "| ValueError: no \\| width | 1 | `b.py` | `'all'` |" in text
     assert '| ImportError: no x | 1 |' in text
     assert '| B | 2 | 0.1 | 0.2 |' in text
-
-
-@pytest.mark.parametrize('argument', ['--jobs', '--limit', '--timeout'])
-def test_a_number_that_is_none_is_refused(argument):
-    done = run(argument, '0')
-    assert done.returncode == 2
-    assert f"argument {argument}: '0' must be a whole number of at " in (
-        done.stderr)
-
-
-def test_a_summary_of_nothing_is_refused(tmp_path):
-    done = run('--summary', '--table', str(tmp_path / 'none.csv'))
-    assert done.returncode == 1
-    assert 'none.csv has no rows: run the check first.' in done.stderr

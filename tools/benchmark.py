@@ -55,8 +55,8 @@ def parse_args() -> argparse.Namespace:
             choices=('cpu', 'cuda'),
             default='cuda' if torch.cuda.is_available() else 'cpu')
     for mode in (op, model, build, hook):
-        mode.add_argument('--warmup', type=int, default=3)
-        mode.add_argument('--repeats', type=int, default=15)
+        mode.add_argument('--warmup', type=count, default=3)
+        mode.add_argument('--repeats', type=positive, default=15)
         mode.add_argument('--out', type=Path, help='the CSV file to write')
         mode.add_argument(
             '--overwrite', action='store_true', help='if the file exists')
@@ -65,8 +65,8 @@ def parse_args() -> argparse.Namespace:
     op.add_argument('--dtype', choices=DTYPES, default='float32')
     op.add_argument('--channels-last', action='store_true')
     for mode in (model, hook):
-        mode.add_argument('--image', type=sizes, help='height,width')
-        mode.add_argument('--batch', type=int, default=2)
+        mode.add_argument('--image', type=image, help='height,width')
+        mode.add_argument('--batch', type=positive, default=2)
     modes.add_parser('draw').add_argument('table', type=Path)
     modes.add_parser('summary')
     return parser.parse_args()
@@ -82,6 +82,30 @@ def sizes(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(
             f'{text!r} is no shape: give positive integers, as 2,256,100,168')
     return shape
+
+
+def image(text: str) -> tuple[int, ...]:
+    """``'320,320'`` as height and width."""
+    if len(sizes(text)) != 2:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no image: give height and width, as 320,320')
+    return sizes(text)
+
+
+def count(text: str) -> int:
+    """An integer of at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f'{text!r} must be a whole number of at least 0')
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} must be a whole number of at least 1')
+    return int(text)
 
 
 def output(args: argparse.Namespace) -> Path:
@@ -119,13 +143,16 @@ def show(rows: list[dict]) -> None:
 
 def main() -> None:
     args = parse_args()
-    if args.mode == 'draw':
-        print(draw(args.table))
-        return
-    if args.mode == 'summary':
-        summarize(FOLDER, PAGE)
-        print(PAGE)
-        return
+    try:
+        if args.mode == 'draw':
+            print(draw(args.table))
+            return
+        if args.mode == 'summary':
+            summarize(FOLDER, PAGE)
+            print(PAGE)
+            return
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from None
     path = output(args)
     if args.device == 'cuda' and not torch.cuda.is_available():
         raise SystemExit('--device cuda needs a CUDA device, and there is '

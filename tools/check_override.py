@@ -13,12 +13,12 @@ import argparse
 import sys
 import warnings
 
-from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 
 from acon_mm.check.config import load_model
 from acon_mm.check.override import check_override
 from acon_mm.check.report import show
+from acon_mm.config_files import Options
 
 
 def main() -> None:
@@ -28,8 +28,9 @@ def main() -> None:
     try:
         model = load_model(args.config, args.cfg_options or {})
         finding = check_override(model)
-    except (KeyError, ImportError, ValueError) as error:
+    except (KeyError, ImportError, TypeError, ValueError) as error:
         raise SystemExit(error.args[0]) from None
+
     show(args.config, finding)
     sys.exit(bool(finding.problems))
 
@@ -39,7 +40,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__.split('\n')[0])
     parser.add_argument('config', help='a file, or mmdet::PATH for a config '
                         'that mmdet ships')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+    parser.add_argument('--cfg-options', nargs='+', action=Options,
                         metavar='KEY=VALUE',
                         help='changes of the config, as for training')
     return parser.parse_args()

@@ -58,7 +58,10 @@ def main() -> None:
     args = parse_args()
     table = args.table
     if args.summary:
-        write_summary(table, args.page)
+        try:
+            write_summary(table, args.page)
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
         print(f'wrote {args.page}')
         return
     table.parent.mkdir(parents=True, exist_ok=True)

@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 from rich.console import Console
 
+from acon_mm.config_files import Options
 from acon_mm.study.arms import parse_arm
 from acon_mm.study.charts import draw_charts
 from acon_mm.study.page import write_page
@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
         help='where a stock backbone gets them (default: all)')
     add('--metric', help='name of the value to compare')
     add('--load-from', type=Path, help='weights that every run begins with')
-    add('--cfg-options', nargs='+', action=DictAction, default={})
+    add('--cfg-options', nargs='+', action=Options, default={})
     add('--data', default='data', help='what data/ of configs is')
     add('--out', type=Path, help='the table; page and charts lie beside it')
     add('--work-dir', type=Path, help='for checkpoints and logs')

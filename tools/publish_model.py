@@ -49,8 +49,12 @@ def config_of(source: Path) -> str:
     """Text of the config in a checkpoint."""
     try:
         checkpoint = load_local(str(source), 'cpu')
-    except (ValueError, UnpicklingError) as error:
+    except ValueError as error:
         raise SystemExit(str(error)) from None
+    except UnpicklingError:
+        raise SystemExit(
+            f'{source} holds more than the types of a checkpoint, and was not '
+            'read: it may run code, take another.') from None
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     text = meta.get('cfg') if isinstance(meta, dict) else None
     if not isinstance(text, str):

@@ -5,8 +5,9 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
+
+from acon_mm.config_files import read_config
 
 
 def run(name: str) -> None:
@@ -30,9 +31,11 @@ def run(name: str) -> None:
             f'{name} of acon_mm needs a config: give the path of a .py file, '
             'and options as for the same tool of mmdet, mmseg or mmpretrain.')
     config = configs[0]
-    if not Path(config).is_file():
-        raise SystemExit(f'{config} is no file: give the path of a config.')
-    hand_over(name, Config.fromfile(config).get('default_scope'), config)
+    try:
+        scope = read_config(config).get('default_scope')
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from None
+    hand_over(name, scope, config)
 
 
 def hand_over(name: str, scope: str | None, source: str) -> None:

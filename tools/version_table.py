@@ -93,14 +93,21 @@ def write(rows: dict[str, dict[str, str]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('row', nargs='?')
+    parser.add_argument('row', nargs='?', choices=ROWS)
     parser.add_argument('results', nargs='?', type=Path)
     args = parser.parse_args()
+    if args.row and not args.results:
+        parser.error(f'{args.row} needs the RESULTS of its tests')
     rows = read()
     if args.results:
+        try:
+            found = counts(args.results)
+        except (OSError, ElementTree.ParseError) as error:
+            parser.error(f'{args.results} is no report of pytest ({error}): '
+                         'give what --junitxml wrote')
         rows[args.row] = dict(
             row=args.row, date=str(datetime.date.today()), **versions(),
-            **counts(args.results))
+            **found)
     write(rows)
 
 

@@ -1,5 +1,6 @@
 """What this package's backbones share."""
 from collections.abc import Sequence
+from typing import Any
 
 import torch.nn as nn
 import torch.utils.checkpoint as cp
@@ -55,7 +56,7 @@ class StagedBackbone(BaseModule):
             is given.
     """
 
-    def __new__(cls, *args, **kwargs) -> 'StagedBackbone':
+    def __new__(cls, *args: Any, **kwargs: Any) -> 'StagedBackbone':
         # before a network's own __init__ that names its arguments
         if 'placement' in kwargs:
             others = ''.join(f", or write type='{other}'"
@@ -66,6 +67,10 @@ class StagedBackbone(BaseModule):
                 f'leave it out{others}.')
         if 'act_cfg' in kwargs:
             check_act_cfg(kwargs['act_cfg'])
+        for key in ('norm_cfg', 'conv_cfg'):
+            if not isinstance(kwargs.get(key), (dict, type(None))):
+                raise TypeError(f'{key}={kwargs[key]!r} of {cls.__name__} '
+                                'must be a dict such as dict(type=...).')
         return super().__new__(cls)
 
     def __init__(self,
@@ -76,10 +81,10 @@ class StagedBackbone(BaseModule):
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         name = type(self).__name__
-        if not out_indices or any(
+        if not isinstance(out_indices, Sequence) or not out_indices or any(
                 i not in range(num_stages) for i in out_indices):
             raise ValueError(
-                f'out_indices={tuple(out_indices)} of {name} must be one or '
+                f'out_indices={out_indices!r} of {name} must be one or '
                 f'more stages of 0..{num_stages - 1}.')
         self.out_indices = tuple(out_indices)
         self.num_stages = max(out_indices) + 1
@@ -119,7 +124,7 @@ class StagedBackbone(BaseModule):
         return self
 
 
-def choose_width(name: str, widen_factor: float, sizes: dict) -> object:
+def choose_width(name: str, widen_factor: float, sizes: dict) -> Any:
     """The entry of ``sizes`` for a width.
 
     Raises:

@@ -1,5 +1,6 @@
 """MobileNetV1."""
 from collections.abc import Sequence
+from typing import Any
 
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
 from mmengine.model import Sequential
@@ -21,7 +22,7 @@ class SeparableBlock(Block):
                  out_channels: int,
                  stride: int,
                  with_cp: bool = False,
-                 **cfg) -> None:
+                 **cfg: Any) -> None:
         super().__init__(with_cp)
         self.conv = DepthwiseSeparableConvModule(
             in_channels, out_channels, 3, stride=stride, padding=1, **cfg)

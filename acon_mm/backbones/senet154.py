@@ -1,5 +1,6 @@
 """SENet-154."""
 from collections.abc import Sequence
+from typing import Any
 
 import torch.nn as nn
 from mmcv.cnn import ConvModule
@@ -35,7 +36,7 @@ class SEBottleneck(Block):
                  act_cfg: dict,
                  with_cp: bool = False) -> None:
         super().__init__(with_cp)
-        cfg = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
+        cfg: dict[str, Any] = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
         out_channels = planes * EXPANSION
         self.conv1 = ConvModule(
             in_channels, planes * 2, 1, act_cfg=RELU, **cfg)
@@ -102,7 +103,7 @@ class SENet154(StagedBackbone):
         super().__init__(
             len(STAGE_BLOCKS), out_indices, frozen_stages, norm_eval,
             init_cfg)
-        cfg = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
+        cfg: dict[str, Any] = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
         half = STEM_CHANNELS // 2
         self.conv1 = Sequential(
             ConvModule(3, half, 3, stride=2, padding=1, act_cfg=RELU, **cfg),

@@ -1,5 +1,6 @@
 """ShuffleNetV2 as the paper trains it."""
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -46,7 +47,7 @@ class ShuffleUnit(Block):
         self.stride = stride
         hidden = out_channels // 2
         entry = in_channels if stride == 2 else hidden
-        cfg = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
+        cfg: dict[str, Any] = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
 
         def depthwise(channels: int) -> ConvModule:
             return ConvModule(
@@ -113,7 +114,8 @@ class ShuffleNetV2(StagedBackbone):
         channels = choose_width('ShuffleNetV2', widen_factor, CHANNELS)
         super().__init__(
             len(channels), out_indices, frozen_stages, norm_eval, init_cfg)
-        cfg = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        cfg: dict[str, Any] = dict(
+            conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         in_channels = 24
         self.conv1 = ConvModule(
             3, in_channels, 3, stride=2, padding=1, **cfg)

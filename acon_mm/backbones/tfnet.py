@@ -1,5 +1,6 @@
 """TFNet, the network made of AconFReLU."""
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -61,7 +62,7 @@ class TFBlock(Block):
                  with_cp: bool = False) -> None:
         super().__init__(with_cp)
         self.stride = stride
-        cfg = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
+        cfg: dict[str, Any] = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
         self.branch = Sequential(
             ConvModule(in_channels, in_channels, 1, act_cfg=act_cfg, **cfg),
             ConvModule(in_channels, in_channels, 1, act_cfg=None, **cfg))
@@ -117,7 +118,8 @@ class TFNet(StagedBackbone):
             num_stages, out_indices, frozen_stages, norm_eval, init_cfg)
         if is_funnel(act_cfg):
             act_cfg = dict(dict(norm_cfg=norm_cfg), **act_cfg)
-        cfg = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        cfg: dict[str, Any] = dict(
+            conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         stem_cfg = dict(cfg, act_cfg=dict(type='ReLU'))
         self.conv1 = ConvModule(
             3, channels, 3, stride=2, padding=1, **stem_cfg)

@@ -22,10 +22,39 @@ def write_rows(rows: Iterable[dict[str, Any]], path: Path) -> None:
         writer.writerows(rows)
 
 
+def read_rows(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
+    """Rows of a CSV file that one of the tools has written.
+
+    Args:
+        path (Path): The file.
+        columns (Iterable[str]): Those that it must have.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is another file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} is no file: give a table (CSV).')
+    try:
+        with path.open(newline='') as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            found = reader.fieldnames or ()
+    except (UnicodeDecodeError, csv.Error):
+        raise ValueError(f'{path} is no text: give a table (CSV) that this '
+                         'tool has written.') from None
+    for column in columns:
+        if column not in found:
+            raise ValueError(f'{path} has no column {column!r}: give a table '
+                             'that this tool has written.')
+    return rows
+
+
 def draw(path: Path) -> Path:
     """Draw a CSV file of :func:`write_rows`, as a PNG file beside it."""
-    with path.open(newline='') as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(path, ('ms', 'machine', 'torch'))
+    if not rows:
+        raise ValueError(f'{path} has no rows: measure first.')
     figure = (_draw_models if 'model' in rows[0] else _draw_op)(rows)
     figure.suptitle(f'{rows[0]["machine"]}, {rows[0]["cores"]} cores, '
                     f'torch {rows[0]["torch"]}')

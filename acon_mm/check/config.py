@@ -1,12 +1,12 @@
 """The overrides in a user's config, and the stock model without them."""
 from pathlib import Path
 
-from mmengine.config import Config
 from mmengine.hub import get_config
 
 from acon_mm.act_cfg import take_act_cfg
 from acon_mm.activations import AconBase
 from acon_mm.check.subject import StockModel, shrink
+from acon_mm.config_files import read_config
 from acon_mm.lookup import SCOPE, find_stock
 from acon_mm.registry import MODELS
 
@@ -22,12 +22,13 @@ def load_model(path: str, options: dict) -> StockModel:
         options (dict): Of ``--cfg-options``.
 
     Raises:
-        ValueError: There is no such file, or it has no model.
+        ValueError: There is no such file, it cannot be read, or it has no
+            model.
     """
     if '::' in path:
         cfg = get_config(path)
     elif Path(path).is_file():
-        cfg = Config.fromfile(path)
+        cfg = read_config(path)
     else:
         raise ValueError(f'{path} is no file: give the path of a config, or '
                          'mmdet::PATH for one that mmdet ships.')

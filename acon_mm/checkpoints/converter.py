@@ -158,6 +158,10 @@ def _check(released: Released, tensors: Mapping[str, Tensor],
                 f'{key!r} has shape {tuple(tensors[key].shape)} where '
                 f'{released.name} has {shape}: give the file as it was '
                 'released.')
+        if not tensors[key].isfinite().all():
+            raise ValueError(
+                f'{key!r} holds NaN or infinity: give the file as it was '
+                'released.')
 
 
 def _convert_tensors(

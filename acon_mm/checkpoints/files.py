@@ -1,4 +1,5 @@
 """Reading and writing checkpoint files without harm to either."""
+import re
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -61,7 +62,9 @@ def register_loader() -> None:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).strip().split('\n')[0] or type(error).__name__
+    """The first sentence of an error: PyTorch's go on for pages."""
+    text = re.split(r'\. |\n', str(error).strip())[0].rstrip('.')
+    return text or type(error).__name__
 
 
 def save_converted(conversion: Conversion, path: str) -> None:

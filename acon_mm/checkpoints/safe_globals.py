@@ -7,6 +7,7 @@ types that occur there are declared here; torch's safe loading stays on.
 
 from collections.abc import Callable
 from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from mmengine.logging import HistoryBuffer
 _STATISTICS = ('min', 'max', 'current', 'mean')
 
 
-def _getattr_of_history_buffer(owner, name: str):
+def _getattr_of_history_buffer(owner: Any, name: str) -> Callable:
     """Stand in for ``builtins.getattr`` while a checkpoint is read.
 
     A ``HistoryBuffer`` is pickled with its statistics, each written as
@@ -44,8 +45,8 @@ def register_safe_globals() -> None:
     the names that numpy 1 and numpy 2 give them. Calling it again is harmless.
     """
     # numpy exports neither function under one name for all versions
-    rebuild_array = np.empty(0).__reduce__()[0]
-    rebuild_scalar = np.float64(0).__reduce__()[0]
+    rebuild_array: Any = np.empty(0).__reduce__()[0]
+    rebuild_scalar: Any = np.float64(0).__reduce__()[0]
     numbers = '?' + np.typecodes['AllInteger'] + np.typecodes['Float']
     if not hasattr(torch.serialization, 'add_safe_globals'):
         return  # before 2.4; nothing asks for safe loading there
@@ -68,7 +69,7 @@ def _named(name: str, function: Callable) -> Callable:
     PyTorch takes a name beside the function from 2.6 on only.
     """
 
-    def call(*args):
+    def call(*args: Any) -> Any:
         return function(*args)
 
     call.__module__, call.__qualname__ = name.rsplit('.', 1)

@@ -52,10 +52,13 @@ def acon(x: Tensor,
 
     Raises:
         TypeError: ``x`` is not a floating-point tensor.
-        ValueError: A parameter does not fit ``x``, or one of scale and
-            shift is missing.
+        ValueError: A parameter or ``channel_dim`` does not fit ``x``, or one
+            of scale and shift is missing.
     """
     check_type(x, 'acon')
+    if not -x.dim() <= channel_dim < x.dim():
+        raise ValueError(f'acon() got x of shape {list(x.shape)} and '
+                         f'channel_dim={channel_dim}: give one that x has.')
     if (scale is None) != (shift is None):
         raise ValueError('acon() got one of scale and shift: give both.')
     if torch.jit.is_scripting():

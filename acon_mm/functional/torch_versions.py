@@ -18,11 +18,12 @@ else:
     is_exporting = is_compiling
 
 
-def is_autocast_on_cpu() -> bool:
-    """Whether operators on the CPU choose half types themselves."""
+def is_autocast(x: Tensor) -> bool:
+    """Whether operators on ``x``'s device choose half types themselves."""
     if VERSION >= (2, 4):
-        return torch.is_autocast_enabled('cpu')
-    return torch.is_autocast_cpu_enabled()
+        return torch.is_autocast_enabled(x.device.type)
+    return (torch.is_autocast_enabled() if x.is_cuda else
+            torch.is_autocast_cpu_enabled())
 
 
 def is_batched(x: Tensor) -> bool:

@@ -87,7 +87,10 @@ def check_target(root, overwrite):
 def read_settings(root):
     """What ``root`` was drawn with, as in ``DEFAULTS``; None if it was not."""
     path = Path(root) / SETTINGS
-    return json.loads(path.read_text()) if path.exists() else None
+    try:
+        return json.loads(path.read_text()) if path.exists() else None
+    except ValueError:  # somebody has written into it
+        return None
 
 
 def _write_split(root, layout, split, count, size, seed, workers):

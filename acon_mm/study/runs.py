@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from acon_mm.config_files import read_config
 from acon_mm.study.arms import Arm, put
 from acon_mm.study.training import RESULT
 
@@ -113,18 +114,26 @@ def load_task(path: Path,
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The last validation would not be at the end of training.
+        ValueError: It cannot be read or does not train, or the last
+            validation would not be at the end of training.
     """
-    for file in filter(None, (path, load_from)):
-        if not file.is_file():
-            raise FileNotFoundError(f'{file} is no file: give its path.')
-    config = Config.fromfile(path)
+    if load_from and not load_from.is_file():
+        raise FileNotFoundError(f'{load_from} is no file: give its path.')
+    config = read_config(path)
     config.merge_from_dict(options or {})
     if load_from:
         config.load_from = str(load_from.resolve())
     text = placement + json.dumps(
         config.to_dict(), sort_keys=True, default=str)
+    for key in ('train_cfg', 'val_evaluator'):
+        if not config.get(key):
+            raise ValueError(f'{path} has no {key}: give the config of a '
+                             'model that trains and validates.')
     length, every = _length(config), config.train_cfg.get('val_interval', 1)
+    for value in (length, every):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f'{path} trains {length!r} long and validates '
+                             f'every {every!r}: give positive integers.')
     if length % every:
         raise ValueError(
             f'{path} trains {length} long and validates every {every}: add '
@@ -144,7 +153,7 @@ def load_task(path: Path,
 
 def _length(config: Config) -> int:
     loop = config.train_cfg
-    return loop.get('max_epochs') or loop['max_iters']
+    return loop.get('max_epochs') or loop.get('max_iters')
 
 
 def _metric(config: Config) -> str:

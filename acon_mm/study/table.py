@@ -1,8 +1,8 @@
 """The table of a study: a CSV file, a row for each finished run."""
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
+from acon_mm.benchmark.results import read_rows as read_csv
 from acon_mm.benchmark.results import write_rows
 from acon_mm.study.runs import Run, Task
 
@@ -16,8 +16,7 @@ def read_rows(path: Path) -> Rows:
     """All rows; none if there is no file yet."""
     if not path.exists():
         return []
-    with path.open(newline='') as file:
-        return list(csv.DictReader(file))
+    return read_csv(path, (*KEY, 'settings', *COPIED))
 
 
 def check_rows(rows: Rows, tasks: Iterable[Task], path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from acon_mm.benchmark.results import read_rows as read_csv
 from acon_mm.whole_files import whole
 
 COLUMNS = (
@@ -25,8 +26,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """Rows of a table, the last of each model; none without a file."""
     if not path.exists():
         return []
-    with path.open(newline='') as file:
-        return list({key(row): row for row in csv.DictReader(file)}.values())
+    rows = read_csv(path, COLUMNS)
+    return list({key(row): row for row in rows}.values())
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:

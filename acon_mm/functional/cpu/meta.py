@@ -23,7 +23,7 @@ def refuses(x: Tensor) -> str | None:
     """Why it cannot serve ``x`` here; None if it can."""
     if x.dtype != torch.float32:
         return f'x is {x.dtype}, not torch.float32'
-    if torch_versions.is_autocast_on_cpu():
+    if torch_versions.is_autocast(x):
         return 'the net is to be computed in half precision'
     return op.refuses(x) or build.load('meta').error
 
