@@ -14,7 +14,8 @@ from torch import Tensor
 
 from acon_mm.act_cfg import check_keys
 from acon_mm.functional import acon
-from acon_mm.functional.norm import Norm, joined
+from acon_mm.functional.net import Norm
+from acon_mm.functional.norm import joined
 from acon_mm.functional.tracing import is_symbolic
 from acon_mm.own_stream import draws_apart, seed_of_stream
 from acon_mm.registry import MODELS
@@ -155,7 +156,8 @@ class AconBase(nn.Module):
         if slopes is None:
             return None
         self.check_input(x)
-        return joined(x, *slopes, norm, self.channel_dim)
+        p1, p2, beta = slopes
+        return joined(x, p1, p2, beta, norm, self.channel_dim)
 
     def slopes(self) -> tuple[Tensor | float, ...] | None:
         """p1, p2 and beta of the op; None where it does more."""

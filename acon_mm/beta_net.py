@@ -1,6 +1,6 @@
 """The net that computes meta-ACON's beta from the mean of each channel."""
 from collections.abc import Sequence
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 import torch.nn as nn
@@ -23,7 +23,7 @@ class OnePixelConv2d(nn.Conv2d):
     On the CPU a convolution takes several times as long to set up.
     """
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # symbolic traces keep whole what is PyTorch's (MMEngine's
         # efficient_conv_bn_eval looks for the norms behind convolutions)

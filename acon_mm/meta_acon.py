@@ -16,7 +16,8 @@ from acon_mm.beta_net import (
     takes_one_pixel,
 )
 from acon_mm.functional import acon, channel_mean, meta
-from acon_mm.functional.norm import Norm, apply, kernels_for
+from acon_mm.functional.net import Norm
+from acon_mm.functional.norm import apply, kernels_for
 from acon_mm.functional.torch_versions import sigmoid
 from acon_mm.functional.tracing import is_symbolic
 from acon_mm.norms import build_norm

@@ -14,9 +14,9 @@ from acon_mm.activations import AconA, AconB, AconBase, AconC
 from acon_mm.functional.reference import broadcast
 from acon_mm.hooks import is_watched
 from acon_mm.meta_acon import MetaAconC
-from acon_mm.override.frozen_norm import is_frozen
-from acon_mm.override.inputs import Feed, feeds
-from acon_mm.override.runs import call, tensors, undisturbed
+from acon_mm.override.joined_norm import is_frozen
+from acon_mm.probe.inputs import Feed, feeds
+from acon_mm.probe.running import call, tensors, undisturbed
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # a smooth maximum is at most 0.2785 / beta from the maximum
