@@ -10,6 +10,7 @@ import torch
 
 from acon_mm import AconC
 from acon_mm.benchmark import (
+    Subject,
     hook,
     measure_hook,
     measure_models,
@@ -109,9 +110,10 @@ def test_chart_of_a_table(benchmark, tmp_path):
 
 
 def test_models_differ_by_the_activation_alone():
-    rows = list(measure_models((64, 64), 1, 'cpu', 0, 1))
-    assert [row['activation'] for row in rows] == [
-        'ReLU', 'MetaAconC', 'authors']
+    names = 'ReLU', 'MetaAconC', 'authors'
+    rows = list(measure_models(
+        Subject('retinanet', (64, 64), 1, torch.float32, 'cpu'), 0, 1, names))
+    assert [row['activation'] for row in rows] == [*names]
     assert rows[0]['over_relu'] == rows[0]['peak_over_relu'] == 1.
     kept = [row['saved_bytes'] for row in rows]
     assert kept[0] < kept[1] < kept[2]
@@ -122,8 +124,9 @@ def test_the_hooks_share_is_that_of_its_default_intervals(monkeypatch):
     image = torch.randn(2, 3, 32, 32)
     monkeypatch.setattr(hook, 'training_step', lambda *_: (
         net, None, lambda: net(image).mean().backward()))
-    rows = list(measure_hook((32, 32), 2, 'cpu', 1, 3))
-    assert [row['activation'] for row in rows] == [*hook.BACKBONES]
+    subject = Subject('retinanet', (32, 32), 2, torch.float32, 'cpu')
+    rows = list(measure_hook(subject, 1, 3))
+    assert [row['activation'] for row in rows] == [*hook.ACTIVATIONS]
     for row in rows:
         # a picture takes longer than a record, and both than nothing
         assert 0 < row['record_ms'] < row['picture_ms']
@@ -131,6 +134,15 @@ def test_the_hooks_share_is_that_of_its_default_intervals(monkeypatch):
                  + row['picture_ms'] / row['image_interval'])
         assert row['percent'] == pytest.approx(
             100 * added / row['ms'], rel=.05)
+
+
+@pytest.mark.slow
+def test_norms_of_a_segmentor_join_unless_kept_apart():
+    names = 'ReLU', 'MetaAconC all', 'MetaAconC all, norms apart'
+    rows = list(measure_models(
+        Subject('pspnet', (32, 32), 2, torch.float32, 'cpu'), 0, 1, names))
+    kept = [row['saved_bytes'] for row in rows]
+    assert kept[0] < kept[1] < .9 * kept[2]
 
 
 def test_builds_are_each_the_first_override_of_a_process(tmp_path):
@@ -156,8 +168,10 @@ def test_the_page_has_the_tables(tmp_path):
              saved_bytes=kept, input_bytes=64, **where)
         for name, time, kept in (('SiLU', 1., 64), ('AconC', 1.25, 96))
         for phase in ('forward', 'both')], tmp_path / 'op.csv')
-    write_rows([dict(model='r.py', activation='ReLU', ms=2.5, spread_ms=.1,
-                     added_ms=0., **where)], tmp_path / 'build.csv')
+    write_rows([dict(model=model, activation='ReLU', ms=ms, spread_ms=.1,
+                     added_ms=0., **where)
+                for model, ms in (('r.py', 2.5), ('p.py', 4.5))],
+               tmp_path / 'build.csv')
     page = tmp_path / 'page.md'
     page.write_text(f'before\n{BEGIN}old\n{END}after\n')
     for _ in range(2):
@@ -165,7 +179,10 @@ def test_the_page_has_the_tables(tmp_path):
     text = page.read_text()
     assert text.startswith('before\n') and text.endswith('after\n')
     assert 'old' not in text and text.count('| AconC | 1.25 | 1.500 |') == 1
-    assert '| ReLU | 2.5 | 0.1 | 0.0 |' in text
+    # a table for each model
+    head = '| ms | spread | more than ReLU, ms |\n| --- | --- | --- | --- |\n'
+    assert f'\n\n| r.py {head}| ReLU | 2.5 | 0.1 | 0.0 |\n\n' in text
+    assert f'\n\n| p.py {head}| ReLU | 4.5 | 0.1 | 0.0 |\n\n' in text
     assert ('M, 3 cores, torch T, commit c, medians of 5; '
             '[table](build.csv).') in text
 

@@ -10,7 +10,8 @@ from torch import nn
 
 from acon_mm import AconA, AconB, AconC, MetaAconC, functional
 from acon_mm.frelu import AconFReLU, FReLU
-from acon_mm.functional import blocked, native, reference
+from acon_mm.functional import blocked, reference
+from acon_mm.functional.cpu import op as native
 
 IMPLEMENTATIONS = dict(
     auto=functional.acon, reference=reference.acon, blocked=blocked.acon)

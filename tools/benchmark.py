@@ -1,14 +1,15 @@
 """Measure the speed and the memory of ACON beside what it replaces.
 
   python tools/benchmark.py op                 the activation alone
-  python tools/benchmark.py model              training steps of RetinaNet-R50
+  python tools/benchmark.py model              training steps of stock models
   python tools/benchmark.py build              building RetinaNet-R101
   python tools/benchmark.py hook               AconStatsHook in a training
   python tools/benchmark.py draw FILE.csv      the chart of a table again
   python tools/benchmark.py summary            the page of the tables again
+  python tools/benchmark.py required           what a GPU's tables must show
 
 The first four write a table (CSV) to docs/benchmarks, the first two its
-chart (PNG) beside it.
+chart (PNG) beside it. The last one ends with 1 unless all is reached.
 """
 import argparse
 from pathlib import Path
@@ -18,11 +19,14 @@ from rich.console import Console
 from rich.table import Table
 
 from acon_mm.benchmark import (
+    Subject,
     draw,
+    judge,
     measure_builds,
     measure_hook,
     measure_models,
     measure_op,
+    show,
     summarize,
     write_rows,
 )
@@ -33,7 +37,9 @@ SHAPES = dict(
     cpu=('2,256,100,168', '2,64,200,336', '8,128,64,64', '2,512,13,21',
          '2,256'),
     cuda=('16,256,128,256', '32,64,256,256', '16,256,100,168', '2,512,13,21'))
-IMAGE = dict(cpu='320,320', cuda='800,1333')
+IMAGES = dict(
+    cpu=dict(retinanet='128,128', pspnet='128,128'),
+    cuda=dict(retinanet='800,1344', pspnet='512,1024'))
 STEPS = dict(model=measure_models, hook=measure_hook)
 DTYPES = ('float32', 'bfloat16', 'float16')
 SHOWN = ('function', 'shape', 'phase', 'activation', 'ms', 'spread_ms',
@@ -62,13 +68,23 @@ def parse_args() -> argparse.Namespace:
             '--overwrite', action='store_true', help='if the file exists')
     op.add_argument(
         '--shapes', nargs='+', type=sizes, help='such as 2,256,100,168')
-    op.add_argument('--dtype', choices=DTYPES, default='float32')
+    for mode in (op, model):
+        mode.add_argument('--dtype', choices=DTYPES, default='float32')
     op.add_argument('--channels-last', action='store_true')
     for mode in (model, hook):
         mode.add_argument('--image', type=image, help='height,width')
         mode.add_argument('--batch', type=positive, default=2)
+    model.add_argument(
+        '--models', nargs='+', choices=IMAGES['cpu'],
+        default=list(IMAGES['cpu']))
+    hook.set_defaults(models=['retinanet'], dtype='float32')
     modes.add_parser('draw').add_argument('table', type=Path)
     modes.add_parser('summary')
+    required = modes.add_parser('required')
+    required.add_argument('--folder', type=Path, default=FOLDER,
+                          help='of the tables')
+    required.add_argument('--training', type=Path,
+                          help='work folder of a run by mim')
     return parser.parse_args()
 
 
@@ -111,8 +127,10 @@ def positive(text: str) -> int:
 def output(args: argparse.Namespace) -> Path:
     """Where the table goes; refuses a file that is there."""
     details = [args.mode, args.device]
-    if args.mode == 'op':
-        details += [args.dtype] + ['channels_last'] * args.channels_last
+    if args.mode == 'op' or args.mode == 'model' and args.dtype != 'float32':
+        details.append(args.dtype)
+    if args.mode == 'op' and args.channels_last:
+        details.append('channels_last')
     path = args.out or FOLDER / f'{"-".join(details)}.csv'
     if path.exists() and not args.overwrite:
         raise SystemExit(f'{path} exists: add --overwrite to replace it, or '
@@ -123,18 +141,21 @@ def output(args: argparse.Namespace) -> Path:
 def measure(args: argparse.Namespace) -> list[dict]:
     if args.mode == 'build':
         return list(measure_builds(args.warmup, args.repeats))
-    common = dict(
-        device=args.device, warmup=args.warmup, repeats=args.repeats)
     if args.mode in STEPS:
-        image = args.image or sizes(IMAGE[args.device])
-        return list(STEPS[args.mode](image, args.batch, **common))
+        rows = []
+        for name in args.models:
+            size = args.image or sizes(IMAGES[args.device][name])
+            subject = Subject(name, size, args.batch,
+                              getattr(torch, args.dtype), args.device)
+            rows += STEPS[args.mode](subject, args.warmup, args.repeats)
+        return rows
     shapes = args.shapes or [sizes(text) for text in SHAPES[args.device]]
     return list(
         measure_op(shapes, getattr(torch, args.dtype), args.channels_last,
-                   **common))
+                   args.device, args.warmup, args.repeats))
 
 
-def show(rows: list[dict]) -> None:
+def show_rows(rows: list[dict]) -> None:
     table = Table(*(key for key in SHOWN if key in rows[0]))
     for row in rows:
         table.add_row(*(str(row[key]) for key in SHOWN if key in row))
@@ -151,6 +172,9 @@ def main() -> None:
             summarize(FOLDER, PAGE)
             print(PAGE)
             return
+        if args.mode == 'required':
+            raise SystemExit(
+                0 if show(judge(args.folder, args.training)) else 1)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None
     path = output(args)
@@ -160,7 +184,7 @@ def main() -> None:
     with Console().status('Measuring, the machine should be quiet'):
         rows = measure(args)
     write_rows(rows, path)
-    show(rows)
+    show_rows(rows)
     print(f'written: {path}')
     if args.mode in ('op', 'model'):
         print(f'written: {draw(path)}')

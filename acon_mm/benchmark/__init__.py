@@ -2,12 +2,13 @@
 build, the statistics of a training."""
 from .build import measure_builds
 from .hook import measure_hook
-from .model import measure_models
+from .model import Subject, measure_models
 from .op import measure_op
+from .required import judge, show
 from .results import draw, write_rows
 from .summary import summarize
 
 __all__ = [
-    'draw', 'measure_builds', 'measure_hook', 'measure_models', 'measure_op',
-    'summarize', 'write_rows'
+    'Subject', 'draw', 'judge', 'measure_builds', 'measure_hook',
+    'measure_models', 'measure_op', 'show', 'summarize', 'write_rows'
 ]

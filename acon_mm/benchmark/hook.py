@@ -10,29 +10,23 @@ from torch import nn
 from acon_mm.learned.hook import AconStatsHook
 
 from .measure import clock, environment, interleave
-from .model import CONFIG, training_step
+from .model import CONFIGS, Subject, training_step
 
-BACKBONES = {
-    'MetaAconC paper': dict(type='acon_mm.ResNet'),
-    'AconC all': dict(type='acon_mm.ResNet', placement='all',
-                      act_cfg=dict(type='AconC')),
-}
+ACTIVATIONS = ('MetaAconC', 'AconC all')
 
 
-def measure_hook(image_size: tuple[int, int], batch: int, device: str,
-                 warmup: int, repeats: int) -> Iterator[dict[str, Any]]:
-    """Rows of a table, one for each backbone of RetinaNet-R50.
+def measure_hook(subject: Subject, warmup: int,
+                 repeats: int) -> Iterator[dict[str, Any]]:
+    """Rows of a table, one for each of :data:`ACTIVATIONS`.
 
     Args:
-        image_size (tuple[int, int]): Height and width of the images.
-        batch (int): Images of a step.
-        device (str): 'cpu' or 'cuda'.
+        subject (Subject): What is trained.
         warmup (int): Steps that are not counted.
         repeats (int): Steps that are.
     """
     default = AconStatsHook()
-    for name, backbone in BACKBONES.items():
-        model, _, step = training_step(backbone, image_size, batch, device)
+    for name in ACTIVATIONS:
+        model, _, step = training_step(subject, name)
         with TemporaryDirectory() as folder:
             visualizer = Visualizer(save_dir=folder, vis_backends=[
                 dict(type='LocalVisBackend'),
@@ -44,7 +38,7 @@ def measure_hook(image_size: tuple[int, int], batch: int, device: str,
             times = {
                 kind: phases['step'].median
                 for kind, phases in interleave(
-                    {kind: lambda run=run: dict(step=clock(run, device)[1])
+                    {kind: lambda run=run: dict(step=clock(run, subject.device)[1])
                      for kind, run in runs.items()},
                     warmup, repeats).items()}
             visualizer.close()
@@ -53,10 +47,10 @@ def measure_hook(image_size: tuple[int, int], batch: int, device: str,
         added = (record / default.interval
                  + picture / default.image_interval)
         yield dict(
-            model=CONFIG.rsplit('/', 1)[1],
+            model=CONFIGS[subject.name].rsplit('/', 1)[1],
             activation=name,
-            image='x'.join(map(str, image_size)),
-            batch=batch,
+            image='x'.join(map(str, subject.image_size)),
+            batch=subject.batch,
             ms=round(times['plain'], 2),
             record_ms=round(record, 2),
             picture_ms=round(picture, 2),
@@ -64,7 +58,7 @@ def measure_hook(image_size: tuple[int, int], batch: int, device: str,
             image_interval=default.image_interval,
             percent=round(100 * added / times['plain'], 4),
             repeats=repeats,
-            **environment(device))
+            **environment(subject.device))
 
 
 def watched(step: Callable[[], None], model: nn.Module,

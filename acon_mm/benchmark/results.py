@@ -94,8 +94,10 @@ def _draw_op(rows: list[dict[str, str]]) -> plt.Figure:
 
 def _draw_models(rows: list[dict[str, str]]) -> plt.Figure:
     figure, axes = plt.subplots(
-        1, 3, figsize=(11, 3.5), layout='constrained', sharey=True)
-    names = [row['activation'] for row in rows]
+        1, 3, figsize=(11, 1.5 + .3 * len(rows)), layout='constrained',
+        sharey=True)
+    names = [f'{row["model"].split("_")[0]} {row["activation"]}'
+             for row in rows]
     for axis, (key, title) in zip(
             axes, (('over_relu', 'time of a training step'),
                    ('saved_over_relu', 'kept for backward'),

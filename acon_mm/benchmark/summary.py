@@ -58,7 +58,7 @@ def _op_table(rows: Rows) -> Iterator[str]:
 
 
 def _model_table(rows: Rows) -> Iterator[str]:
-    """A model's step or build, an activation a row."""
+    """Models' steps or builds, an activation a row."""
     columns = {
         'ms': 'ms', 'spread_ms': 'spread', 'over_relu': 'time, ReLU = 1',
         'saved_over_relu': 'kept, ReLU = 1', 'added_ms': 'more than ReLU, ms',
@@ -67,9 +67,12 @@ def _model_table(rows: Rows) -> Iterator[str]:
         'picture_ms': 'more at a picture, ms',
         'percent': 'of the training time at the default, %'}
     keys = [key for key in columns if key in rows[0]]
-    yield from _head([rows[0]['model'], *(columns[key] for key in keys)])
-    for row in rows:
-        yield _line([row['activation'], *(row[key] for key in keys)])
+    for number, model in enumerate(dict.fromkeys(r['model'] for r in rows)):
+        yield from [''] * (number > 0)
+        yield from _head([model, *(columns[key] for key in keys)])
+        for row in rows:
+            if row['model'] == model:
+                yield _line([row['activation'], *(row[key] for key in keys)])
 
 
 def _head(cells: list[str]) -> Iterator[str]:
