@@ -51,6 +51,9 @@ def _draw(sample: BaseDataElement, kind: str, meta: Mapping[str, Any],
     size = width, round(factor * image.shape[0])
     image = mmcv.imresize(image, size, interpolation='bicubic'
                           if factor > 1 else 'area')
+    if f'{kind}_sem_seg' in sample:
+        # its own colours would change those of the classes
+        image = mmcv.gray2rgb(mmcv.rgb2gray(image))
     visualizer = Visualizer(image=image)
     if f'{kind}_sem_seg' in sample:
         ids = sample.get(f'{kind}_sem_seg').data[0].cpu().numpy()
