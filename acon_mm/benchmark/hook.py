@@ -38,7 +38,8 @@ def measure_hook(subject: Subject, warmup: int,
             times = {
                 kind: phases['step'].median
                 for kind, phases in interleave(
-                    {kind: lambda run=run: dict(step=clock(run, subject.device)[1])
+                    {kind: lambda run=run: dict(
+                        step=clock(run, subject.device)[1])
                      for kind, run in runs.items()},
                     warmup, repeats).items()}
             visualizer.close()
