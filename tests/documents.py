@@ -17,6 +17,7 @@ from typing import NamedTuple
 from unittest import mock
 
 from markdown_it import MarkdownIt
+from torch.distributed import run as torchrun
 
 ROOT = Path(__file__).parents[1]
 # made by tools, which have tests of their own
@@ -82,6 +83,10 @@ def check(words: list[str]) -> None:
     elif first == 'pip':
         assert rest[0] == 'install'
         _check_pip(rest[1:])
+    elif first == 'torchrun':
+        args = torchrun.parse_args(rest)
+        assert (ROOT / args.training_script).is_file()
+        assert (ROOT / args.training_script_args[0]).is_file()
     elif first == 'pytest':
         files = [word for word in rest if word.startswith('tests/')]
         assert all((ROOT / file).is_file() for file in files)

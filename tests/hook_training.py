@@ -54,6 +54,8 @@ def train(work_dir, hook, iterations=4, kinds=(MetaAconC, AconC),
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=iterations),
         optim_wrapper=wrapper(torch.optim.SGD(model.parameters(), .1)),
         default_hooks=dict(checkpoint=None, acon=hook),
+        # visualizers are told apart by it, else by the second they began in
+        experiment_name=str(work_dir).replace('/', '_'),
         launcher=launcher, env_cfg=dict(dist_cfg=dict(backend='gloo')),
         randomness=dict(seed=0), **config)
     runner.train()

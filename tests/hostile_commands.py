@@ -120,6 +120,17 @@ COMMANDS = [
         ('--filter VGG', '--filter VGG fits no network: try'),
         ('VGG', 'unrecognized arguments: VGG')),
     *rows(
+        'browse_predictions.py',
+        ('', 'arguments are required: MODEL'),
+        ('epoch.pth --images -1', '--images -1 must not be negative'),
+        ('epoch.pth --width 3', '--width 3 must be 64 or more'),
+        ('epoch.pth --names a b', '--names has 2 names for 1 models')),
+    *rows(
+        'plot_activations.py',
+        ('', 'arguments are required: model'),
+        ('epoch.pth --num-images 0', '--num-images 0 must be positive'),
+        ('epoch.pth --formats gif', "invalid choice: 'gif'")),
+    *rows(
         'benchmark.py',
         ('', 'arguments are required: mode'),
         ('fly', "invalid choice: 'fly'"),

@@ -76,13 +76,14 @@ def build(source: Source, device: str = 'cpu') -> nn.Module:
 
 def validation_loader(config: Config, images: int | Sequence[int]
                       ) -> DataLoader:
-    """The first ``images`` of the validation set, or those of these numbers.
+    """The first ``images`` of the validation set (all, where there are fewer),
+    or those of these numbers.
 
     The classes are in ``dataset.metainfo``.
 
     Raises:
         ValueError: The config has none, its files are not there, or it has
-            fewer images.
+            no image of that number.
     """
     loader = config.get('val_dataloader')
     if loader is None:
@@ -97,7 +98,9 @@ def validation_loader(config: Config, images: int | Sequence[int]
                 f'The validation images are not there ({error}): say where '
                 'by --cfg-options val_dataloader.dataset.data_root=FOLDER/.'
             ) from error
-        chosen = range(images) if isinstance(images, int) else images
+        chosen = images
+        if isinstance(images, int):
+            chosen = range(min(images, len(dataset)))
         if max(chosen) >= len(dataset):
             raise ValueError(f'There is no image {max(chosen)}: the '
                              f'validation set has {len(dataset)}.')

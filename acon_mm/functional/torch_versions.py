@@ -20,6 +20,8 @@ else:
 
 def is_autocast(x: Tensor) -> bool:
     """Whether operators on ``x``'s device choose half types themselves."""
+    if x.is_meta:
+        return False
     if VERSION >= (2, 4):
         return torch.is_autocast_enabled(x.device.type)
     return (torch.is_autocast_enabled() if x.is_cuda else
