@@ -30,7 +30,7 @@ def test_kernels_by_the_interpreter(file, cases):
     done = subprocess.run(
         [sys.executable, '-m', 'pytest', '-q', f'tests/{file}'],
         cwd=Path(__file__).parents[1],
-        env={**os.environ, 'TRITON_INTERPRET': '1'},
+        env={**os.environ, 'TRITON_INTERPRET': '1', 'PYTEST_ADDOPTS': ''},
         capture_output=True,
         text=True)
     assert done.returncode == 0, done.stdout
