@@ -269,7 +269,8 @@ def test_frozen_norms_do_not_freeze_the_activations():
         assert act.p1.requires_grad != path.startswith('layer1'), path
 
 
-def test_fully_connected_heads():
+def test_fully_connected_heads(scope):
+    scope('mmdet')  # of its box coder
     head = build('mmdet.Shared2FCBBoxHead', in_channels=4, roi_feat_size=1,
                  fc_out_channels=6, num_classes=2, placement='all')
     # its cls_fcs and reg_fcs are empty, so one call of three runs
