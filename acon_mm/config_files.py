@@ -1,4 +1,5 @@
-"""Reading a user's config file, and the changes on a command line."""
+"""Reading a user's config, and the changes on a command line."""
+import ast
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,41 @@ def read_config(path: str | Path) -> Config:
         raise ValueError(
             f'{path} cannot be read as a config ({type(error).__name__}: '
             f'{reason}): correct it, or give another.') from error
+
+
+def read_dumped_config(text: str) -> Config:
+    """The config that a checkpoint holds, of which nothing is run.
+
+    Args:
+        text (str): As MMEngine dumps it: ``name = value`` over and over, of
+            literals and ``dict(...)``.
+
+    Raises:
+        ValueError: It holds anything else.
+    """
+    values = {}
+    try:
+        for statement in ast.parse(text).body:
+            if not isinstance(statement, ast.Assign):
+                raise ValueError(f'line {statement.lineno} is no assignment')
+            name, = statement.targets
+            values[ast.unparse(name)] = ast.literal_eval(
+                _Dicts().visit(statement.value))
+    except (SyntaxError, TypeError, ValueError) as error:
+        raise ValueError(f'a config with code in it ({error})') from error
+    return Config(values)
+
+
+class _Dicts(ast.NodeTransformer):
+    """Writes ``dict(a=1)`` as ``{'a': 1}``."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        if ast.unparse(node.func) != 'dict' or node.args or any(
+                keyword.arg is None for keyword in node.keywords):
+            return node
+        return ast.Dict([ast.Constant(k.arg) for k in node.keywords],
+                        [k.value for k in node.keywords])
 
 
 class Options(DictAction):

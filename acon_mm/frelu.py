@@ -13,7 +13,7 @@ import torch.nn as nn
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 
-from acon_mm.activations import AconBase
+from acon_mm.base import AconBase
 from acon_mm.functional import acon
 from acon_mm.norms import build_norm
 from acon_mm.registry import MODELS

@@ -8,7 +8,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from acon_mm.activations import AconBase, init_slopes, new_parameter
+from acon_mm.base import AconBase, init_slopes, new_parameter
 from acon_mm.beta_net import (
     OnePixelConv2d,
     beta_net,

@@ -11,7 +11,7 @@ import torch.nn as nn
 from mmcv.cnn import ConvModule
 from torch.nn.modules.module import register_module_module_registration_hook
 
-from acon_mm.activations import AconBase
+from acon_mm.base import AconBase
 
 # what the layers of torch, mmcv and their relatives call their output width
 WIDTH_ATTRIBUTES = ('out_channels', 'num_features', 'out_features',

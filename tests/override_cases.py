@@ -5,7 +5,7 @@ import torch
 import torch.nn as nn
 
 from acon_mm import swap_activations
-from acon_mm.activations import AconBase
+from acon_mm.base import AconBase
 
 
 def swap(model, placement='all'):

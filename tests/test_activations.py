@@ -187,6 +187,6 @@ def test_bad_inputs_are_named(member):
 
 
 def test_a_fixed_slope_cannot_match_another():
-    from acon_mm.activations import Start
+    from acon_mm.starts import Start
     with pytest.raises(ValueError, match='AconA cannot start with p2=0.1'):
         AconA(3, init='match').start_like(Start(p2=0.1))

@@ -130,6 +130,9 @@ def text_of(svg):
     (['nowhere.pth'], 'nowhere.pth is no file: give CHECKPOINT'),
     (['broken.pth'], 'broken.pth is no checkpoint: '),
     (['bare.pth'], 'bare.pth has no config: give CONFIG:bare.pth.'),
+    (['code.pth'], 'code.pth has a config with code in it (line 2 is no '
+     'assignment), which is not run: give CONFIG:code.pth.'),
+    (['call.pth'], 'call.pth has a config with code in it (malformed'),
     ([CONFIGS / 'retinanet_r18-metaacon_fpn_400i_shapes.py'],
      'The validation images are not there'),
     ([CONFIGS / 'retinanet_r18-metaacon_fpn_400i_shapes.py',
@@ -138,8 +141,11 @@ def text_of(svg):
 def test_what_cannot_be_plotted_is_said(words, sentence, tool, tmp_path):
     (tmp_path / 'broken.pth').write_text('nothing')
     torch.save(dict(state_dict={}), tmp_path / 'bare.pth')
+    for name, code in (('code', "a = 1\nopen('run', 'w')"),
+                       ('call', "a = open('run', 'w')")):
+        torch.save(dict(meta=dict(cfg=code)), tmp_path / f'{name}.pth')
     assert sentence in tool('plot_activations', *words, '--out', 'out')
-    assert not (tmp_path / 'out').exists()
+    assert not {'out', 'run'} & {path.name for path in tmp_path.iterdir()}
 
 
 def test_pictures_are_not_overwritten_unasked(tool, tmp_path):

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
 
-from acon_mm.activations import AconBase
+from acon_mm.base import AconBase
 
 FOLDER = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(

@@ -10,7 +10,7 @@ from mmdet.models.backbones.resnet import BasicBlock, Bottleneck
 from torch import nn
 
 from acon_mm import swap_activations
-from acon_mm.activations import AconBase
+from acon_mm.base import AconBase
 from acon_mm.benchmark.measure import saved_bytes
 from acon_mm.override import joined_norm
 from acon_mm.override.source import set_parents

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from override_cases import acons
 
 from acon_mm import AconC, MetaAconC, swap_activations
-from acon_mm.activations import Start
+from acon_mm.starts import Start
 
 BLOCKS = {18: 8, 34: 16, 50: 16, 101: 33, 152: 50}
 FAMILY = [('mmdet', 'ResNet'), ('mmdet', 'ResNetV1d'), ('mmdet', 'ResNeXt'),

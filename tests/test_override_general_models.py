@@ -15,9 +15,9 @@ from override_cases import acons
 from torch.nn.parallel import DistributedDataParallel
 
 from acon_mm import swap_activations
-from acon_mm.activations import Start
 from acon_mm.override.kinds import start_of
 from acon_mm.override.per_width import ActPerWidth
+from acon_mm.starts import Start
 
 ACON_C = dict(type='AconC')
 HRNET = dict(

@@ -10,12 +10,12 @@ import torch
 import torch.nn as nn
 from mmengine.model import BaseModule, constant_init
 
-from acon_mm.activations import Start
 from acon_mm.check import weights
 from acon_mm.check.compare import Deviation
 from acon_mm.check.limit import acon_modules
 from acon_mm.check.subject import StockModel
 from acon_mm.override import swap_activations
+from acon_mm.starts import Start
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 sys.path.append(str(TOOLS))

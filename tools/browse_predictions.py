@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 
 from acon_mm.browse.compare import compare
@@ -22,6 +21,7 @@ from acon_mm.browse.models import (
     run_over,
     validation_loader,
 )
+from acon_mm.config_files import Options
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,7 +42,7 @@ def parse_args() -> argparse.Namespace:
     add('--score-thr', type=float, default=.3,
         help='least score of a box (default: 0.3)')
     add('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    add('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    add('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE',
         help='changes of every config, such as where the images are')
     add('--overwrite', action='store_true', help='if pictures exist')
     args = parser.parse_args()

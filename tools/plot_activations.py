@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 
 from acon_mm.browse.models import (
@@ -24,6 +23,7 @@ from acon_mm.browse.models import (
     run_over,
     validation_loader,
 )
+from acon_mm.config_files import Options
 from acon_mm.learned.pictures import (
     MOST_PANELS,
     draw_betas,
@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
     add('--formats', nargs='+', choices=('png', 'svg'),
         default=['png', 'svg'])
     add('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    add('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    add('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE',
         help='changes of the config, such as where the images are')
     add('--overwrite', action='store_true', help='if pictures exist')
     args = parser.parse_args()

@@ -14,7 +14,7 @@ import torch
 from stock_tool import hand_over
 
 # declares what MMEngine's checkpoints hold
-from acon_mm.checkpoints.files import load_local
+from acon_mm.checkpoints.files import config_in, load_local
 
 # without it, PyTorch before 2.6 runs code that is in a checkpoint; before 2.4
 # it cannot be told what is safe
@@ -55,9 +55,8 @@ def config_of(source: Path) -> str:
         raise SystemExit(
             f'{source} holds more than the types of a checkpoint, and was not '
             'read: it may run code, take another.') from None
-    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
-    text = meta.get('cfg') if isinstance(meta, dict) else None
-    if not isinstance(text, str):
+    text = config_in(checkpoint)
+    if text is None:
         raise SystemExit(f'{source} has no config: give a checkpoint that '
                          'a training by MMEngine saved.')
     return text

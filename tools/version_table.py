@@ -15,6 +15,8 @@ from xml.etree import ElementTree
 
 from version_rows import ROWS
 
+from acon_mm.whole_files import whole
+
 TABLE = Path(__file__).parents[1] / 'docs/versions.csv'
 PACKAGES = ('torch', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'mmsegmentation')
 FORKS = dict(mmdet='onedl-mmdetection')
@@ -84,11 +86,12 @@ def page(rows: dict[str, dict[str, str]]) -> str:
 
 def write(rows: dict[str, dict[str, str]]) -> None:
     """Write the table, in the order of its names, and the page."""
-    with TABLE.open('w', newline='') as file:
+    with whole(TABLE) as draft, draft.open('w', newline='') as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
         writer.writeheader()
         writer.writerows(rows[name] for name in sorted(rows))
-    TABLE.with_suffix('.md').write_text(page(read()))
+    with whole(TABLE.with_suffix('.md')) as draft:
+        draft.write_text(page(read()))
 
 
 def main() -> None:

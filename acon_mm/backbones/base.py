@@ -10,7 +10,7 @@ from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor
 
 from acon_mm.act_cfg import check_act_cfg
-from acon_mm.activations import AconBase
+from acon_mm.base import AconBase
 from acon_mm.lookup import namesakes
 
 

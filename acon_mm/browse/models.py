@@ -11,7 +11,8 @@ from mmengine.structures import BaseDataElement
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-import acon_mm  # noqa: F401  declares what MMEngine's checkpoints hold
+from acon_mm.checkpoints.files import config_in, load_local
+from acon_mm.config_files import read_config, read_dumped_config
 
 
 class Source(NamedTuple):
@@ -45,22 +46,26 @@ def parse_source(text: str, cfg_options: dict[str, Any] | None = None
         if not Path(file).is_file():
             raise ValueError(f'{file} is no file: give CHECKPOINT, CONFIG '
                              'or CONFIG:CHECKPOINT.')
-    cfg = Config.fromfile(config) if config else _config_of(checkpoint)
+    cfg = read_config(config) if config else _config_of(checkpoint)
     cfg.merge_from_dict(cfg_options or {})
     return Source(cfg, Path(checkpoint) if checkpoint else None)
 
 
 def _config_of(checkpoint: str) -> Config:
     try:
-        meta = torch.load(checkpoint, map_location='cpu').get('meta', {})
+        text = config_in(load_local(checkpoint, 'cpu'))
     except Exception as error:  # torch has several for what is no checkpoint
         reason = str(error).partition('\n')[0]
         raise ValueError(f'{checkpoint} is no checkpoint: {reason}'
                          ) from error
-    if 'cfg' not in meta:
-        raise ValueError(f'{checkpoint} has no config: give '
-                         f'CONFIG:{checkpoint}.')
-    return Config.fromstring(meta['cfg'], '.py')
+    way_out = f'give CONFIG:{checkpoint}.'
+    if text is None:
+        raise ValueError(f'{checkpoint} has no config: {way_out}')
+    try:
+        return read_dumped_config(text)
+    except ValueError as error:
+        raise ValueError(f'{checkpoint} has {error}, which is not run: '
+                         f'{way_out}') from error
 
 
 def build(source: Source, device: str = 'cpu') -> nn.Module:

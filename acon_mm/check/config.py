@@ -4,7 +4,7 @@ from pathlib import Path
 from mmengine.hub import get_config
 
 from acon_mm.act_cfg import take_act_cfg
-from acon_mm.activations import AconBase
+from acon_mm.base import AconBase
 from acon_mm.check.subject import StockModel, shrink
 from acon_mm.config_files import read_config
 from acon_mm.lookup import SCOPE, find_stock

@@ -7,7 +7,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from acon_mm.activations import AconBase
+from acon_mm.base import AconBase
 from acon_mm.override import kinds
 
 # beta at which ReLU and its relatives are met to within rounding

@@ -7,7 +7,7 @@ import torch.nn as nn
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from acon_mm.activations import AconBase
+from acon_mm.base import AconBase
 
 # PyTorch's operators that are activations, with and without `_` at the end
 RECTIFIERS = {

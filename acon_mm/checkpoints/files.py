@@ -56,6 +56,13 @@ def load_local(filename: str, map_location: Any = None) -> Any:
             'it is damaged or cut short, take another.') from error
 
 
+def config_in(checkpoint: Any) -> str | None:
+    """Text of the config in one of MMEngine's checkpoints, if it has one."""
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    text = meta.get('cfg') if isinstance(meta, dict) else None
+    return text if isinstance(text, str) else None
+
+
 def register_loader() -> None:
     """Let MMEngine read local files by :func:`load_local`."""
     CheckpointLoader.register_scheme('', load_local, force=True)

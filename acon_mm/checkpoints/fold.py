@@ -10,19 +10,18 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from acon_mm.activations import AconA, AconB, AconBase, AconC
+from acon_mm.activations import AconA, AconB, AconC
+from acon_mm.base import AconBase
 from acon_mm.functional.reference import broadcast
 from acon_mm.hooks import is_watched
 from acon_mm.meta_acon import MetaAconC
 from acon_mm.override.joined_norm import is_frozen
 from acon_mm.probe.inputs import Feed, feeds
-from acon_mm.probe.running import call, tensors, undisturbed
+from acon_mm.probe.running import call, equal, tensors, undisturbed
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # a smooth maximum is at most 0.2785 / beta from the maximum
 SHARP = 0.2785 / 1e-5
-# largest difference of the outputs over their largest number
-TOLERANCE = 1e-4
 
 
 class Folding(NamedTuple):
@@ -167,7 +166,7 @@ def _fold_norms(model: nn.Module, inputs: tuple | None) -> int:
         _replace(model, norm, identity)
     with undisturbed(model):
         after = tensors(call(model, feed.first(), training=False))
-    if all(_close(a, b) for a, b in zip(after, outputs, strict=True)):
+    if equal(after, outputs):
         return len(pairs)
     # something else reads what a convolution gives
     for norm, identity in put:
@@ -227,10 +226,3 @@ def _fold_pair(conv: nn.Module, norm: nn.Module) -> nn.Identity:
         nn.Parameter(value.to(conv.weight.dtype), p.requires_grad)
         for value, p in zip(folded, (conv.weight, conv.weight)))
     return nn.Identity().eval()
-
-
-def _close(ours: Tensor, theirs: Tensor) -> bool:
-    if ours.shape != theirs.shape or not theirs.numel():
-        return ours.shape == theirs.shape
-    scale = max(1., float(theirs.abs().max()))
-    return bool((ours - theirs).abs().max() <= TOLERANCE * scale)

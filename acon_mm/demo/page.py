@@ -1,11 +1,11 @@
 """The demo's results as one page that needs no network."""
 import base64
-import os
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
 from acon_mm.demo.report import HEADER, LOOK_FOR, Reported
+from acon_mm.whole_files import whole
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; margin: 0 auto;
@@ -33,10 +33,9 @@ def write_page(reports: Sequence[Reported], failures: Sequence[str],
         commands (str): What to try next.
         path (Path): The page; one that is there is replaced.
     """
-    draft = path.with_suffix('.draft')
-    draft.write_text('\n'.join(_lines(reports, failures, commands)),
-                     encoding='utf-8')
-    os.replace(draft, path)
+    with whole(path) as draft:
+        draft.write_text('\n'.join(_lines(reports, failures, commands)),
+                         encoding='utf-8')
 
 
 def _lines(reports: Sequence[Reported], failures: Sequence[str],

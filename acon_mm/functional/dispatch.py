@@ -1,7 +1,7 @@
 """The public op and the choice between its implementations."""
 from collections.abc import Callable
 from types import ModuleType
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import torch
 from torch import Tensor
@@ -105,6 +105,24 @@ def set_implementation(name: str) -> None:
 def get_implementation() -> str:
     """Name given to :func:`set_implementation`; 'auto' at the start."""
     return _choice
+
+
+def choose_kernels(x: Tensor, cpu: ModuleType, cuda: ModuleType,
+                   *args: Any) -> ModuleType | None:
+    """Kernels of a function around the op; None where its parts run.
+
+    Args:
+        x (Tensor): The input.
+        cpu, cuda (ModuleType): Those of each room, which say by
+            ``refuses(x, *args)`` whether they can serve it.
+        *args: What they ask for beside ``x``.
+    """
+    if _choice in ('auto', 'native') and cpu.refuses(x, *args) is None:
+        return cpu
+    if (_choice == 'triton' or _choice == 'auto' and x.is_cuda) and (
+            cuda.refuses(x, *args) is None):
+        return cuda
+    return None
 
 
 def _select(x: Tensor) -> Callable[..., Tensor]:

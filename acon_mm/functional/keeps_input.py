@@ -1,4 +1,5 @@
-"""The autograd function that keeps ``x`` and the parameters, no more."""
+"""The autograd functions that keep ``x`` and the parameters, no more."""
+import functools
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -48,6 +49,38 @@ class KeepsInput(torch.autograd.Function):
         else:
             grads = ctx.kernels.backward(dy, x, parameters, ctx.dim, needs)
         return (None, None, *grads)
+
+
+class KeepsLittle(torch.autograd.Function):
+    """``apply(kernels, formula, details, dim, x, *inputs)``: kernels that
+    keep, beside what they get, something small; twice differentiable.
+
+    ``kernels.forward(x, inputs, *details, dim)`` gives the output and what is
+    kept, ``kernels.backward(dy, x, inputs, *details, dim, kept)`` the
+    gradients of x and the inputs, ``formula(*details, dim, x, *inputs)`` the
+    same output by PyTorch's operators.
+    """
+
+    @staticmethod
+    def forward(ctx, kernels, formula, details, dim, x, *inputs):
+        y, kept = kernels.forward(x, inputs, *details, dim)
+        ctx.kernels, ctx.formula = kernels, formula
+        ctx.details = (*details, dim)
+        ctx.save_for_backward(x, *inputs, *kept)
+        ctx.count = len(inputs)
+        return y
+
+    @staticmethod
+    def backward(ctx, dy):
+        x, *rest = ctx.saved_tensors
+        inputs, kept = rest[:ctx.count], rest[ctx.count:]
+        if is_by_formula(dy):
+            grads = differentiate(
+                functools.partial(ctx.formula, *ctx.details), (x, *inputs),
+                dy, ctx.needs_input_grad[4:])
+        else:
+            grads = ctx.kernels.backward(dy, x, inputs, *ctx.details, kept)
+        return (None, None, None, None, *grads)
 
 
 def formula_backward(dy: Tensor, x: Tensor, parameters: Parameters, dim: int,

@@ -7,7 +7,6 @@ second one ACON's output; the backward pass computes the norm's output again.
 from collections.abc import Sequence
 from typing import Protocol
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from . import dispatch, reference
 from .channel_mean import channel_mean
 from .cpu import norm as cpu_norm
 from .cuda import norm as cuda_norm
-from .keeps_input import differentiate, is_by_formula
+from .keeps_input import KeepsLittle
 from .net import Net, Norm, are_dense, beta_formula
 from .rows import dense_parameters
 from .tracing import is_traced
@@ -117,13 +116,7 @@ def kernels_for(x: Tensor, norm: Norm, net: Net | None,
             norm.variance is None) or not are_dense(
                 given, [channels] * len(given), x.device):
         return None
-    choice = dispatch.get_implementation()
-    if choice in ('auto', 'native') and cpu_norm.refuses(x, net) is None:
-        return cpu_norm
-    if (choice == 'triton' or choice == 'auto' and x.is_cuda) and (
-            cuda_norm.refuses(x, net) is None):
-        return cuda_norm
-    return None
+    return dispatch.choose_kernels(x, cpu_norm, cuda_norm, net)
 
 
 def apply(kernels: Kernels, x: Tensor, p1: Tensor, p2: Tensor,
@@ -144,46 +137,20 @@ def apply(kernels: Kernels, x: Tensor, p1: Tensor, p2: Tensor,
     channels = p1.numel()
     weight = p1.new_ones(channels) if norm.weight is None else norm.weight
     bias = p1.new_zeros(channels) if norm.bias is None else norm.bias
-    return _NormAcon.apply(kernels, channel_dim % x.dim(), norm, net, x, p1,
-                           p2, beta, weight, bias,
-                           *(() if net is None else net.trained))
+    return KeepsLittle.apply(kernels, _formula, (norm, net),
+                             channel_dim % x.dim(), x, p1, p2, beta, weight,
+                             bias, *(() if net is None else net.trained))
 
 
-class _NormAcon(torch.autograd.Function):
-
-    @staticmethod
-    def forward(ctx, kernels, dim, norm, net, x, *inputs):
-        y, kept = kernels.forward(x, inputs, norm, net, dim)
-        ctx.kernels, ctx.dim, ctx.norm, ctx.net = kernels, dim, norm, net
-        ctx.save_for_backward(x, *inputs, *kept)
-        ctx.count = len(inputs)
-        return y
-
-    @staticmethod
-    def backward(ctx, dy):
-        x, *rest = ctx.saved_tensors
-        inputs, kept = rest[:ctx.count], rest[ctx.count:]
-        if is_by_formula(dy):
-            grads = _formula_backward(dy, (x, *inputs), ctx)
-        else:
-            grads = ctx.kernels.backward(dy, x, inputs, ctx.norm, ctx.net,
-                                         ctx.dim, kept)
-        return (None, None, None, None, *grads)
-
-
-def _formula_backward(dy: Tensor, inputs: Sequence[Tensor | None],
-                      ctx) -> list[Tensor | None]:
-
-    def formula(x, p1, p2, beta, weight, bias, *trained):
-        # the running statistics have followed already
-        norm = Norm(weight, bias, eps=ctx.norm.eps)
-        normed = _normalize(x, norm, ctx.dim)
-        if ctx.net is not None:
-            means = channel_mean(normed, ctx.dim).to(p1.dtype)
-            beta = beta_formula(means, trained, ctx.net)
-        return reference.acon(normed, p1, p2, beta, ctx.dim)
-
-    return differentiate(formula, inputs, dy, ctx.needs_input_grad[4:])
+def _formula(norm: Norm, net: Net | None, dim: int, x: Tensor, p1: Tensor,
+             p2: Tensor, beta: Tensor | None, weight: Tensor, bias: Tensor,
+             *trained: Tensor | None) -> Tensor:
+    # the running statistics have followed already
+    normed = _normalize(x, Norm(weight, bias, eps=norm.eps), dim)
+    if net is not None:
+        means = channel_mean(normed, dim).to(p1.dtype)
+        beta = beta_formula(means, trained, net)
+    return reference.acon(normed, p1, p2, beta, dim)
 
 
 def _normalize(x: Tensor, norm: Norm, channel_dim: int) -> Tensor:

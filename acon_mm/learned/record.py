@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from acon_mm.activations import AconBase
+from acon_mm.base import AconBase
 from acon_mm.functional import channel_mean
 from acon_mm.functional.tracing import is_traced
 from acon_mm.meta_acon import MetaAconC

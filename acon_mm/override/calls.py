@@ -7,7 +7,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from acon_mm.activations import Start
+from acon_mm.starts import Start
 
 
 @dataclass

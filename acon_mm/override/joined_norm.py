@@ -12,7 +12,7 @@ import torch.nn as nn
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from acon_mm.activations import AconBase
+from acon_mm.base import AconBase
 from acon_mm.functional.norm import Norm
 from acon_mm.functional.tracing import is_traced
 from acon_mm.hooks import is_watched

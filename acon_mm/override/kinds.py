@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import Swish
 from torch import Tensor
 
-from acon_mm.activations import Start
+from acon_mm.starts import Start
 
 # beta that brings x * sigmoid(beta * x) nearest in the maximum norm
 GELU_BETA = 1.77

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from acon_mm.activations import AconBase
+from acon_mm.base import AconBase
 from acon_mm.override.calls import Calls, Place
 from acon_mm.override.channels import channels_of_layer, find_channel_dim
 from acon_mm.override.kinds import (

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import torch.nn as nn
 from torch import Tensor
 
-from acon_mm.activations import Start
 from acon_mm.override.calls import Calls
 from acon_mm.override.channels import features_of
 from acon_mm.override.observe import PLACED
 from acon_mm.override.seated import SeatedCall
 from acon_mm.override.source import call_index, names_of, nodes_of, parse
+from acon_mm.starts import Start
 from acon_mm.width import Features
 
 

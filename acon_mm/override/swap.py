@@ -7,7 +7,7 @@ from mmcv.cnn import build_activation_layer
 from mmengine.registry import MODELS as ROOT_MODELS
 
 from acon_mm.act_cfg import META_ACON, check_act_cfg
-from acon_mm.activations import AconBase
+from acon_mm.base import AconBase
 from acon_mm.override.find import Found, find
 from acon_mm.override.install import install
 from acon_mm.override.observe import placed_parts

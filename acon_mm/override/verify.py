@@ -7,14 +7,11 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from acon_mm.activations import AconBase
+from acon_mm.base import AconBase
 from acon_mm.override.install import installed
 from acon_mm.override.runs import Run
 from acon_mm.override.seats import Seat
-from acon_mm.probe.running import call, tensors, undisturbed
-
-# largest difference of the outputs over their largest number
-TOLERANCE = 1e-4
+from acon_mm.probe.running import call, equal, tensors, undisturbed
 
 
 def sound(model: nn.Module, run: Run, seats: Sequence[Seat],
@@ -58,7 +55,7 @@ def _problem(model: nn.Module, run: Run, seats: Sequence[Seat],
                     run.module, run.feed.first(), training=False))
         except Exception as error:
             return _sentence('fails', error)
-        if run.repeats and not _equal(outputs, run.outputs):
+        if run.repeats and not equal(outputs, run.outputs):
             problem = ('inplace, and its input is read again'
                        if any(seat.inplace for seat in suspects)
                        else 'the outputs are others')
@@ -77,7 +74,7 @@ def _repeats(model: nn.Module, run: Run) -> bool:
         with undisturbed(model), torch.no_grad():
             again = tensors(call(
                 run.module, run.feed.first(), training=False))
-        run.asked, run.repeats = True, _equal(again, run.outputs)
+        run.asked, run.repeats = True, equal(again, run.outputs)
     return run.repeats
 
 
@@ -180,19 +177,6 @@ def _counted(seats: Sequence[Seat]) -> Iterator[Counter]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _equal(ours: list[Tensor], theirs: list[Tensor]) -> bool:
-    return [t.shape for t in ours] == [t.shape for t in theirs] and all(
-        _near(*pair) for pair in zip(ours, theirs))
-
-
-def _near(ours: Tensor, theirs: Tensor) -> bool:
-    if ours.is_meta:  # it has a shape and no numbers
-        return True
-    largest = theirs.nan_to_num().abs().max() if theirs.numel() else 0
-    return torch.allclose(ours, theirs, rtol=TOLERANCE, equal_nan=True,
-                          atol=TOLERANCE * float(largest))
 
 
 def _sentence(what: str, error: Exception) -> str:

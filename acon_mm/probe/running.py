@@ -13,6 +13,8 @@ from acon_mm.probe.inputs import Call
 
 # no initializer gives a parameter of this size: it is memory as it was
 UNLIKELY = 1e4
+# largest difference of outputs over their largest number
+TOLERANCE = 1e-4
 # attributes that a run may add to
 COLLECTIONS = (dict, list, set, OrderedDict)
 
@@ -47,6 +49,20 @@ def tensors(value) -> list[Tensor]:
     if isinstance(value, (list, tuple)):
         return [tensor for item in value for tensor in tensors(item)]
     return []
+
+
+def equal(ours: list[Tensor], theirs: list[Tensor]) -> bool:
+    """Whether two runs gave the same, but for rounding."""
+    return [t.shape for t in ours] == [t.shape for t in theirs] and all(
+        _near(*pair) for pair in zip(ours, theirs))
+
+
+def _near(ours: Tensor, theirs: Tensor) -> bool:
+    if ours.is_meta:  # it has a shape and no numbers
+        return True
+    largest = theirs.nan_to_num().abs().max() if theirs.numel() else 0
+    return torch.allclose(ours, theirs, rtol=TOLERANCE, equal_nan=True,
+                          atol=TOLERANCE * float(largest))
 
 
 @contextlib.contextmanager

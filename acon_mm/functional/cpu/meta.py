@@ -53,8 +53,8 @@ def backward(dy: Tensor, x: Tensor, inputs: Sequence[Tensor | None],
     work = x.new_empty(
         plan.parts + 2 * betas + rows.samples * net.hidden)
     _library().meta_backward(
-        *build.pointers(dx, *grads[:4], work, upstream, dense,
-                               *inputs[:4], *kept), _in_c(net),
+        *build.pointers(dx, *grads[:4], work, upstream, dense, *inputs[:4],
+                        *kept), _in_c(net),
         _GRADS.pack(*build.pointers(*grads[4:])), net.scale,
         *plan.layout[:5], plan.chunk, plan.threads)
     return [dx, *grads]
@@ -115,4 +115,4 @@ def _in_c(net: Net) -> bytes:
 
 def _plan(x: Tensor, dim: int) -> op.Plan:
     return op.make_plan(x.shape, x.stride(), dim, Betas.PER_SAMPLE,
-                            torch.get_num_threads())
+                        torch.get_num_threads())

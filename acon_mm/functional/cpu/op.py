@@ -89,9 +89,8 @@ class Kernels:
         grads = [*new_grads((p1, p2)), dbeta, *new_grads(affine)]
         parts = x.new_empty(plan.parts, dtype=torch.float32)
         _library(x.dtype).backward(
-            *build.pointers(dx, *grads, parts, upstream, inputs,
-                                   *dense), *plan.layout, plan.chunk,
-            plan.threads)
+            *build.pointers(dx, *grads, parts, upstream, inputs, *dense),
+            *plan.layout, plan.chunk, plan.threads)
         return [
             _sum_to(grad, value) if need else None
             for grad, value, need in zip((dx, *grads), (x, *parameters),
