@@ -21,6 +21,12 @@ def widths(model):
     return {name: act.num_channels for name, act in acons(model).items()}
 
 
+def all_gradients(model, *inputs):
+    model(*inputs).square().sum().backward()
+    return all(p.grad is not None and bool(p.grad.isfinite().all())
+               for act in acons(model).values() for p in act.parameters())
+
+
 class Two(nn.Module):
     """Two widths behind one activation; subclasses write the forward."""
 

@@ -15,7 +15,6 @@ from override_cases import acons
 from torch.nn.parallel import DistributedDataParallel
 
 from acon_mm import swap_activations
-from acon_mm.override.kinds import start_of
 from acon_mm.override.per_width import ActPerWidth
 from acon_mm.starts import Start
 
@@ -277,46 +276,3 @@ def test_fully_connected_heads(scope):
     assert {n: a.num_channels for n, a in acons(head).items()} == {'relu': 6}
     total(head(torch.randn(3, 4, 1, 1))).backward()
     assert head.relu.p1.grad.isfinite().all()
-
-
-@pytest.mark.parametrize('stock, bound', [
-    (nn.ReLU(), 0.2785 / 30), (nn.LeakyReLU(0.1), 0.9 * 0.2785 / 27),
-    (nn.PReLU(init=0.25), 0.2785 / 30), (nn.RReLU(0.1, 0.3), 0.2785 / 30),
-    (nn.LeakyReLU(2.), 0.2785 / 30), (nn.PReLU(init=1.5), 0.2785 / 30),
-    (nn.SiLU(), 1e-9), (nn.GELU(), 0.0151), (nn.Mish(), 0.13),
-    (nn.Hardswish(), 0.13)], ids=lambda value: type(value).__name__)
-def test_acon_starts_as_what_it_replaces(stock, bound):
-    x = torch.linspace(-6, 6, 24001, dtype=torch.float64)
-    stock.eval().double()
-    start = start_of(stock)
-    a, b = start.p1 * x, start.p2 * x
-    ours = (a - b) * torch.sigmoid(start.beta * (a - b)) + b
-    deviation = (ours - stock(x)).abs().max().item()
-    assert deviation <= bound + 1e-12
-
-
-def test_slopes_on_both_sides_of_1():
-    prelu, x = nn.PReLU(3), torch.randn(4, 3, 50)
-    with torch.no_grad():
-        prelu.weight.copy_(torch.tensor([0.25, 1., 4.]))
-    for cfg in (ACON_C, dict(type='AconB')):
-        act = nn.Sequential(nn.Conv1d(3, 3, 1), copy.deepcopy(prelu))
-        swap_activations(act, cfg)
-        torch.testing.assert_close(act[1](x), prelu(x), atol=0.03, rtol=0)
-    with pytest.raises(ValueError, match='both sides of 1: use AconC'):
-        swap_activations(nn.Sequential(nn.Conv1d(3, 3, 1), prelu))
-
-
-def test_meta_acon_starts_below_a_steep_slope():
-    act = nn.Sequential(nn.Conv2d(3, 3, 1), nn.LeakyReLU(2.))
-    swap_activations(act)
-    x = torch.randn(4, 3, 5, 5)
-    torch.testing.assert_close(act[1](x), torch.minimum(x, 2 * x),
-                               atol=0.02, rtol=0)
-
-
-@pytest.mark.parametrize('gate', [
-    nn.Sigmoid(), nn.Hardsigmoid(), nn.Tanh(), nn.Softmax(1), nn.Identity()],
-    ids=lambda value: type(value).__name__)
-def test_gates_have_no_start(gate):
-    assert start_of(gate) is None
