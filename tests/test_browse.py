@@ -244,6 +244,17 @@ def test_masks_are_tinted(image):
     assert (drawn[330, 300] == 128).all()
 
 
+@pytest.mark.parametrize('predicted', [True, False])
+def test_masks_are_drawn_where_the_model_predicts_some(image, predicted):
+    masks = dict(masks=torch.ones(1, 48, 64, dtype=torch.bool))
+    sample = DetDataSample(metainfo=image)
+    sample.gt_instances = instances(**masks)
+    sample.pred_instances = instances(scores=torch.tensor([.9]),
+                                      **masks if predicted else {})
+    assert (draw_truth(sample, META)[300, 320] != 128).any() == predicted
+    assert 'masks' in sample.gt_instances
+
+
 def test_segmentation_has_a_legend_and_leaves_what_is_ignored(image):
     ids = torch.full((1, 48, 64), 255)
     ids[:, :, :32] = 1

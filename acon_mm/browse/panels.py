@@ -60,6 +60,9 @@ def _draw(sample: BaseDataElement, kind: str, meta: Mapping[str, Any],
         _draw_classes(visualizer, ids, size, palette_of(meta))
     if f'{kind}_instances' in sample:
         instances = sample.get(f'{kind}_instances').cpu().numpy()
+        if 'masks' not in sample.get('pred_instances', instances):
+            # tints of the truth alone would look like another image
+            instances.pop('masks', None)
         _draw_instances(visualizer, instances, factor, size, meta, threshold)
     drawn = visualizer.get_image()
     visualizer.close()

@@ -18,9 +18,9 @@ LOOK_FOR = dict(
     'boxes.',
     losses='the loss falls fast in the first hundred iterations and goes on '
     'falling.',
-    curves='a line is a channel, over the inputs that it gets. Orange ones '
-    'learned not to activate (nearly straight), blue ones rectify; dashed is '
-    'where all of them began.',
+    curves='a line is a channel, over the inputs that it gets. Blue ones '
+    'rectify, orange ones learned not to (nearly straight); dashed is where '
+    'all of them began, near ReLU, which few leave in so short a training.',
     derivatives='none leaves the dotted bounds, which the learned slopes set; '
     'a constant derivative is a channel that does not activate.',
     betas='dashed is the start, one value for all; what has moved away from '
