@@ -2,6 +2,7 @@
 import contextlib
 import io
 import multiprocessing
+import os
 import resource
 import signal
 from pathlib import Path
@@ -223,3 +224,9 @@ def test_publishing_does_not_run_the_config(tool, tmp_path):
     assert not trace.exists()
     exec(code)  # as a config it is run
     assert trace.exists()
+
+
+def test_safe_loading_is_for_the_tool_alone(tool, tmp_path):
+    before = dict(os.environ)
+    tool('publish_model.py', from_mmdet(tmp_path), tmp_path / 'out.pth')
+    assert dict(os.environ) == before

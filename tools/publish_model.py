@@ -16,10 +16,8 @@ from stock_tool import hand_over
 # declares what MMEngine's checkpoints hold
 from acon_mm.checkpoints.files import config_in, load_local
 
-# without it, PyTorch before 2.6 runs code that is in a checkpoint; before 2.4
-# it cannot be told what is safe
-if hasattr(torch.serialization, 'add_safe_globals'):
-    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+# PyTorch before 2.6 runs code that is in a checkpoint unless this is set
+SAFE_LOADING = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 
 
 def main() -> None:
@@ -38,11 +36,18 @@ def main() -> None:
     if not target.parent.is_dir():
         raise SystemExit(f'{target.parent} is not a folder: create it first.')
     scope = default_scope(config_of(source))
+    given = SAFE_LOADING in os.environ
+    # PyTorch before 2.4 cannot be told what else is safe
+    if hasattr(torch.serialization, 'add_safe_globals'):
+        os.environ[SAFE_LOADING] = '1'
     try:
         hand_over('publish_model.py', scope, str(source))
     except BaseException:
         target.unlink(missing_ok=True)
         raise
+    finally:
+        if not given:
+            os.environ.pop(SAFE_LOADING, None)
 
 
 def config_of(source: Path) -> str:
