@@ -35,8 +35,6 @@ def make_environment(session: nox.Session, changed: tuple[str, ...]) -> None:
                 str(os.cpu_count()), str(folder), external=True)
     session.run('python', '-m', 'pip', 'install', '--quiet', '--no-deps',
                 '--requirement', 'requirements/browser.txt')
-    session.run('python', '-m', 'pip', 'install', '--no-deps', '-r',
-                'requirements/browser.txt')
     made.write_text(repr(lists))
 
 

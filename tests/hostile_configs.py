@@ -146,6 +146,8 @@ CALLS = [
     (lambda: AconC()(IMAGE), ValueError, 'AconC does not know its width: bui'),
     (lambda: MetaAconC(5)(IMAGE), ValueError,
      r'MetaAconC of 5 channels got .*\(1, 4, 1, 1\) with 4 .*: set num_chan'),
+    (lambda: swap_activations('model'), TypeError,
+     "swap_activations.. got 'model' as model: give a built nn.Module"),
     (lambda: swap_activations(nn.Sequential(), placement='all'), ValueError,
      "'all' matches no pointwise activation of Sequential: it has none; give"),
 ]

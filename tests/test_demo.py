@@ -88,7 +88,8 @@ def test_a_short_run_gives_metrics_row_pictures_and_page(
     printed = capsys.readouterr().out
     assert table_of([one]).row_count == 1
     assert 10 < float(one.cells[-1].split()[0]) < 25
-    assert [*one.pictures] == [*LOOK_FOR]
+    assert [*one.pictures] == [*one.captions] == [*LOOK_FOR]
+    assert 'channels moved by more than 5%' in one.captions['curves']
     for path in one.pictures.values():
         assert str(path) in printed
     predictions = Image.open(one.pictures['predictions'])
@@ -143,7 +144,8 @@ def reported(tmp_path):
         pictures[kind] = tmp_path / f'{kind}.png'
         Image.new('RGB', (1000, 40), 'teal').save(pictures[kind])
     return Reported(run, ['PSPNet', 'meta-ACON', '', '', '0.500', '1.50 s',
-                          '11 M'], pictures)
+                          '11 M'], pictures,
+                    dict(LOOK_FOR, curves='a line is a channel, moved by 9.'))
 
 
 def test_the_page_is_one_file_and_says_all(reported, tmp_path):
@@ -156,8 +158,8 @@ def test_the_page_is_one_file_and_says_all(reported, tmp_path):
     for text in (*HEADER, *reported.cells, 'a <b> & c', 'mIoU is 0.500 and',
                  ' '.join(reported.run.command)):
         assert text in page.text
-    for look_for in LOOK_FOR.values():
-        assert look_for[1:] in page.text
+    for caption in reported.captions.values():
+        assert caption[1:] in page.text
     assert not list(tmp_path.glob('*.draft'))
 
 
@@ -227,7 +229,8 @@ def test_verdict_and_exit_code(miou, code, demo, reported, tmp_path,
     assert pictures_of(tmp_path / 'work_dirs/demo/index.html') == 10
     after = printed.partition('Three pictures worth opening:')[2]
     for kind in ('predictions', 'curves', 'betas'):
-        assert f'{reported.pictures[kind]}\n    {LOOK_FOR[kind]}' in after
+        picture, text = reported.pictures[kind], reported.captions[kind]
+        assert f'{picture}\n    {text}' in after
     assert ('FAILED PSPNet, meta-ACON: mIoU is 0.500' in printed) == code
     assert 'model.backbone.type=acon_mm.ResNet' in printed
 

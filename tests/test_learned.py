@@ -7,7 +7,7 @@ from torch import nn
 
 from acon_mm import AconA, AconB, AconC, MetaAconC
 from acon_mm.frelu import AconFReLU
-from acon_mm.learned.curves import curves_of
+from acon_mm.learned.curves import curves_of, moved
 from acon_mm.learned.record import Layer, Recorder, sample_channels
 from acon_mm.learned.statistics import (
     by_stage,
@@ -174,3 +174,11 @@ def test_few_channels_are_chosen_from_linear_to_sharp():
     curves = curves_of(one, count=3)
     assert len(curves.x) == 3
     assert curves.regime == ['linear', 'rectifier', 'rectifier']
+
+
+def test_how_far_a_function_moved():
+    before = layer([1., 1., 1.], [0., 0., 0.], [0., 9., 0.], [2., 2., 4.])
+    after = layer([1., 1., 0.], [1., 0., -1.], [0., 9., 0.], [2., 2., 4.])
+    # from x / 2 to x, not at all, and from x / 2 to -x / 2
+    torch.testing.assert_close(moved(after, before),
+                               torch.tensor([1., 0., 4.]) * .98)

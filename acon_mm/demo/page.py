@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from acon_mm.demo.report import HEADER, LOOK_FOR, Reported
+from acon_mm.demo.report import HEADER, Reported
 from acon_mm.whole_files import whole
 
 STYLE = """
@@ -58,7 +58,7 @@ def _lines(reports: Sequence[Reported], failures: Sequence[str],
         yield f'<p><code>{escape(" ".join(one.run.command))}</code></p>'
         for kind, picture in one.pictures.items():
             yield _figure(f'{one.run}: {TITLES[kind]}', picture,
-                          LOOK_FOR[kind])
+                          one.captions[kind])
     yield f'<h2>Next</h2>\n<pre>{escape(commands.strip())}</pre>'
     yield '</body>\n</html>\n'
 

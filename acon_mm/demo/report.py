@@ -3,12 +3,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
-from acon_mm.demo.inspection import inspect_model
+from acon_mm.demo.inspection import Inspection, inspect_model
 from acon_mm.demo.pictures import draw_all
 from acon_mm.demo.training import METRICS, Run
+from acon_mm.learned.curves import moved
 
 HEADER = ('Model', 'Activation', *METRICS.values(), 'Per iteration',
           'Parameters')
@@ -19,13 +21,15 @@ LOOK_FOR = dict(
     losses='the loss falls fast in the first hundred iterations and goes on '
     'falling.',
     curves='a line is a channel, over the inputs that it gets. Blue ones '
-    'rectify, orange ones learned not to (nearly straight); dashed is where '
-    'all of them began, near ReLU, which few leave in so short a training.',
+    'rectify, orange ones do not activate (nearly straight), light blue ones '
+    'are between; dashed is where all of them began.',
     derivatives='none leaves the dotted bounds, which the learned slopes set; '
     'a constant derivative is a channel that does not activate.',
     betas='dashed is the start, one value for all; what has moved away from '
     'it is learned, and differs between stages.')
 WORTH = 'predictions', 'curves', 'betas'
+# of the input's standard deviation: thicker than a line of the picture
+NOTICEABLE = .05
 
 
 class Reported(NamedTuple):
@@ -35,10 +39,12 @@ class Reported(NamedTuple):
         run (Run): The run.
         cells (list[str]): Its row of the table, under :data:`HEADER`.
         pictures (dict[str, Path]): Its pictures by what they show.
+        captions (dict[str, str]): What to look for in each of them.
     """
     run: Run
     cells: list[str]
     pictures: dict[str, Path]
+    captions: dict[str, str]
 
 
 def report(run: Run, directory: Path, console: Console) -> Reported:
@@ -58,7 +64,22 @@ def report(run: Run, directory: Path, console: Console) -> Reported:
     pictures = draw_all(run, inspection, directory)
     for path in pictures.values():
         console.print(f'  {path}', soft_wrap=True)
-    return Reported(run, cells, pictures)
+    captions = {kind: LOOK_FOR[kind] for kind in pictures}
+    if 'curves' in captions:
+        captions['curves'] += f' {how_far(inspection)}'
+    return Reported(run, cells, pictures, captions)
+
+
+def how_far(inspection: Inspection) -> str:
+    """A sentence that says how far the learned functions moved."""
+    layers = inspection.layers.items()
+    far = torch.cat([moved(layer, inspection.before[name])
+                     for name, layer in layers])
+    spread = torch.cat([layer.spread for _, layer in layers])
+    share = (far > NOTICEABLE * spread).float().mean().item()
+    return (f'The output of a channel moved by up to {far.max():.2f} (median '
+            f'{far.median():.3f}); {share:.0%} of the {len(far)} channels '
+            f"moved by more than {NOTICEABLE:.0%} of their input's spread.")
 
 
 def table_of(reports: Sequence[Reported]) -> Table:
@@ -75,4 +96,5 @@ def table_of(reports: Sequence[Reported]) -> Table:
 def worth_opening(reports: Sequence[Reported]) -> list[tuple[Path, str]]:
     """Three pictures, and what to look for in each."""
     learned = next(one for one in reports if 'curves' in one.pictures)
-    return [(learned.pictures[kind], LOOK_FOR[kind]) for kind in WORTH]
+    return [(learned.pictures[kind], learned.captions[kind])
+            for kind in WORTH]

@@ -62,6 +62,22 @@ def curves_of(layer: Layer, count: int = 24, points: int = 101) -> Curves:
                   ends.min().item(), ends.max().item())
 
 
+def moved(layer: Layer, before: Layer, points: int = 101) -> Tensor:
+    """How far a training moved each channel's output, at most, (C,).
+
+    Args:
+        layer (Layer): After the training; its inputs are looked at.
+        before (Layer): The same at the start.
+        points (int): Of each function.
+    """
+    mean, start = at_mean(layer), at_mean(before)
+    low, high = _range(mean)
+    x = low + (high - low) * torch.linspace(0, 1, points)[:, None]
+    ends, starts = (acon(x, one.p1, one.p2, one.beta[0])
+                    for one in (mean, start))
+    return (ends - starts).abs().amax(0)
+
+
 def at_mean(layer: Layer) -> Layer:
     """The layer with beta's mean over the images, and a range of inputs."""
     beta = layer.beta.mean(0, keepdim=True)

@@ -57,11 +57,15 @@ def swap_activations(model: nn.Module,
         SwapReport: What was replaced by what, and what was left and why.
 
     Raises:
-        TypeError: ``act_cfg`` is no dict, or no activation's.
+        TypeError: ``model`` is no module, or ``act_cfg`` is no dict or no
+            activation's.
         ValueError: A placement or a pattern of it matches nothing, or a
             width cannot be known or is not the given ``num_channels``.
         KeyError: Unknown activation.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f'swap_activations() got {model!r} as model: give a '
+                        'built nn.Module.')
     act_cfg = _complete(act_cfg)
     name = name or stock_class(type(model)).__name__
     report = SwapReport(name, act_cfg['type'])

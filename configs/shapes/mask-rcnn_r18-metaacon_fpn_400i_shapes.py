@@ -4,4 +4,4 @@ _base_ = './mask-rcnn_r18_fpn_400i_shapes.py'
 model = dict(
     backbone=dict(
         type='acon_mm.ResNet',
-        act_cfg=dict(type='MetaAconC', init='paper', norm_cfg=None)))
+        act_cfg=dict(type='MetaAconC', init='leaky', norm_cfg=None)))

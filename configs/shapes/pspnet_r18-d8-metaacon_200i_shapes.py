@@ -4,4 +4,4 @@ _base_ = './pspnet_r18-d8_200i_shapes.py'
 model = dict(
     backbone=dict(
         type='acon_mm.ResNetV1c',
-        act_cfg=dict(type='MetaAconC', norm_cfg=None)))
+        act_cfg=dict(type='MetaAconC', init='leaky', norm_cfg=None)))
