@@ -11,7 +11,6 @@ from pathlib import Path
 import nox
 
 sys.path.append(str(Path(__file__).parent / 'tools'))
-import version_table  # noqa: E402
 from version_rows import ROWS, pinned_lists  # noqa: E402
 
 TABLE_TEST = ('tests/test_versions.py::'
@@ -60,9 +59,8 @@ def run_row(session: nox.Session, name: str,
                 '--deselect', TABLE_TEST,
                 *session.posargs, success_codes=[0, 1],
                 env=dict(OMP_NUM_THREADS='1'))
+    # says no if a test failed
     session.run('python', 'tools/version_table.py', name, str(results))
-    if version_table.read()[name]['failed'] != '0':
-        session.error(f'Tests fail; {results} says which.')
 
 
 for name, (python, changed) in ROWS.items():

@@ -1,4 +1,7 @@
 """The versions: the table, its rows, and what is refused at import."""
+import csv
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +50,36 @@ def test_outcomes_are_counted(tmp_path):
     assert version_table.counts(tmp_path / 'results.xml') == {
         'passed': '3', 'failed': '2', 'skipped': '2',
         'why skipped': '2: no GPU'}
+
+
+@pytest.mark.parametrize('failing, code', [
+    ('', None), ('<failure/>', '1 tests of py311-numpy2 fail: .*results')])
+def test_a_row_whose_tests_fail_is_noted_and_an_error(
+        failing, code, tool, tmp_path):
+    shutil.copytree(ROOT / 'tools', tmp_path / 'tools')
+    (tmp_path / 'docs').mkdir()
+    results = tmp_path / 'results.xml'
+    results.write_text('<testsuite><testcase name="a"/>'
+                       f'<testcase name="b">{failing}</testcase></testsuite>')
+    done = tool(tmp_path / 'tools/version_table.py', 'py311-numpy2', results)
+    assert done.code is code or re.search(code, done.code)
+    row, = csv.DictReader((tmp_path / 'docs/versions.csv').open())
+    assert row['row'] == 'py311-numpy2'
+    assert row['failed'] == str(int(bool(failing)))
+    assert 'py311-numpy2' in (tmp_path / 'docs/versions.md').read_text()
+
+
+def test_the_rows_need_nothing_but_nox():
+    """Its environment has no torch, and so no acon_mm."""
+    code = ("import sys, types; "
+            "sys.modules.update(dict.fromkeys(['acon_mm', 'torch'])); "
+            "sys.modules['nox'] = nox = types.ModuleType('nox'); "
+            "nox.options = types.SimpleNamespace(); nox.Session = None; "
+            "nox.session = lambda function, name, python: print(name); "
+            "import noxfile")
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True,
+                          capture_output=True, text=True)
+    assert done.stdout.split() == [*version_rows.ROWS]
 
 
 @pytest.mark.parametrize('row', version_rows.ROWS)

@@ -1,7 +1,8 @@
 """Keep docs/versions.csv and the page made of it, docs/versions.md.
 
 ``python tools/version_table.py ROW RESULTS`` adds what pytest wrote into
-RESULTS (JUnit's XML), with the versions of the Python that runs this;
+RESULTS (JUnit's XML), with the versions of the Python that runs this, and
+exits with 1 where a test failed;
 ``python tools/version_table.py`` only writes the page anew.
 """
 import argparse
@@ -112,6 +113,9 @@ def main() -> None:
             row=args.row, date=str(datetime.date.today()), **versions(),
             **found)
     write(rows)
+    if args.row and rows[args.row]['failed'] != '0':
+        raise SystemExit(f"{rows[args.row]['failed']} tests of {args.row} "
+                         f'fail: {args.results} says which.')
 
 
 if __name__ == '__main__':
