@@ -6,6 +6,7 @@ from acon_mm.checkpoints.files import register_loader
 from acon_mm.checkpoints.safe_globals import register_safe_globals
 from acon_mm.learned.hook import AconStatsHook
 from acon_mm.meta_acon import MetaAconC
+from acon_mm.open_switch import OpenSwitchHook
 from acon_mm.override import swap_activations
 from acon_mm.published import tell_downloader
 from acon_mm.version import __version__
@@ -20,5 +21,5 @@ tell_left_keys()
 
 __all__ = [
     'AconA', 'AconB', 'AconC', 'AconStatsHook', 'MetaAconC',
-    'swap_activations', '__version__'
+    'OpenSwitchHook', 'swap_activations', '__version__'
 ]
