@@ -21,6 +21,26 @@ print(pathlib.Path(torch.__file__).parent)')/include/ATen/ATen.h"; then
     fi
 fi
 
+# MMCV's setup.py looks among its locals for what exec() defined; Python 3.13
+# (PEP 667) has it there only if it was put into the frame
+mkdir "$work/site"
+cat >"$work/site/sitecustomize.py" <<'END'
+import builtins
+import sys
+
+if sys.version_info >= (3, 13):
+    plain = builtins.exec
+
+    def execute(code, *namespaces, **named):
+        if not namespaces and not named:
+            frame = sys._getframe(1)
+            namespaces = frame.f_globals, frame.f_locals
+        plain(code, *namespaces, **named)
+
+    builtins.exec = execute
+END
+export PYTHONPATH=$work/site${PYTHONPATH:+:$PYTHONPATH}
+
 if [ -n "${FORCE_CUDA:-}" ]; then
     # a toolkit may lack what PyTorch's own packages have
     CPATH=$("$python" -c 'import glob, sysconfig

@@ -1,4 +1,5 @@
 """Fixtures that several test files share."""
+import functools
 import json
 import logging
 import runpy
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import cpu_torchvision
 import pytest
 import torch
+from mmengine.config import utils as config_utils
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, init_default_scope
 
@@ -17,6 +19,8 @@ from acon_mm.shapes import write_dataset
 
 # before any test file: mmdet looks for mmpretrain once, as it is imported
 cpu_torchvision.make_importable()
+# every config that begins with another package's reads all its metafiles
+config_utils.load = functools.cache(config_utils.load)
 
 
 @pytest.fixture(autouse=True)

@@ -52,6 +52,21 @@ def test_an_old_triton_is_not_used(monkeypatch):
         functional.set_implementation('triton')
 
 
+def test_a_compiler_takes_what_the_machine_can_run_as_a_constant():
+    theirs = torch.compiler.assume_constant_result(lambda: None)
+    assert vars(theirs) and (
+        vars(theirs).items() <= vars(triton.unavailable).items())
+
+
+@pytest.mark.skipif(VERSION < (2, 3),
+                    reason='PyTorch before 2.3 has is_compiling in it alone')
+def test_an_import_leaves_the_compiler_out():
+    code = ("import sys, torch, mmcv.cnn, mmengine.runner; "
+            "before = 'torch._dynamo' in sys.modules; import acon_mm; "
+            "assert ('torch._dynamo' in sys.modules) is before")
+    subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True)
+
+
 def test_forced_without_triton_says_why(monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(RuntimeError, match='Triton is not installed'):

@@ -135,37 +135,23 @@ def test_model_index_names_every_config_of_its_folders():
         assert Path(path).stem == name
 
 
-def train(*arguments) -> subprocess.CompletedProcess:
-    """Run ``tools/train.py``."""
-    return subprocess.run(
-        [sys.executable, ROOT / 'tools/train.py', *arguments],
-        capture_output=True,
-        text=True)
-
-
 @pytest.mark.parametrize('scope, knows_auto_scale_lr', [
     ('mmdet', True),
     ('mmseg', False),
 ])
 def test_train_hands_over_to_the_codebase(tmp_path, scope,
-                                          knows_auto_scale_lr):
+                                          knows_auto_scale_lr, tool):
     config = tmp_path / 'config.py'
     config.write_text(f"default_scope = '{scope}'\n")
-    process = train(config, '--no-such-option')
-    assert process.returncode == 2
-    assert 'unrecognized arguments: --no-such-option' in process.stderr
-    assert ('--auto-scale-lr' in process.stderr) is knows_auto_scale_lr
-
-
-def test_train_finds_the_config_behind_an_option(tmp_path):
-    config = tmp_path / 'config.py'
-    config.write_text("default_scope = 'mmdet'\n")
-    process = train('--work-dir', tmp_path, config, '--no-such-option')
-    assert 'unrecognized arguments: --no-such-option' in process.stderr
+    # the config is behind an option
+    done = tool('train.py', '--work-dir', tmp_path, config,
+                '--no-such-option')
+    assert done.code == 2
+    assert 'unrecognized arguments: --no-such-option' in done.err
+    assert ('--auto-scale-lr' in done.err) is knows_auto_scale_lr
 
 
 @pytest.mark.parametrize('text, words', [
-    ('model = dict()', 'config.py has no default_scope: set it to the code'),
     # its own tool would call itself for ever
     ("default_scope = 'acon_mm'", "'acon_mm' of .* is no codebase with a "
      "train.py: set it to the codebase of the model, as in 'mmdet'"),
@@ -175,35 +161,44 @@ def test_train_finds_the_config_behind_an_option(tmp_path):
     # the package has another name
     ("default_scope = 'mmaction'", 'is not installed: pip install mmaction2'),
     (None, 'config.py is no file: give the path of a config')])
-def test_train_explains_what_it_cannot_run(tmp_path, text, words):
+def test_train_explains_what_it_cannot_run(tmp_path, text, words, tool):
     config = tmp_path / 'config.py'
     if text is not None:
         config.write_text(text)
-    process = train(config)
+    done = tool('train.py', config)
+    assert '\n' not in done.code and re.search(words, done.code)
+
+
+def test_a_shell_sees_one_line_and_an_exit_code(tmp_path):
+    (tmp_path / 'config.py').write_text('model = dict()')
+    process = subprocess.run(
+        [sys.executable, ROOT / 'tools/train.py', 'config.py'],
+        capture_output=True, text=True, cwd=tmp_path)
     assert process.returncode == 1
-    assert process.stderr.count('\n') == 1
-    assert re.search(words, process.stderr)
+    line, = process.stderr.splitlines()
+    assert line.startswith('config.py has no default_scope: set it to the co')
 
 
-@pytest.mark.parametrize('tool', ['train.py', 'test.py'])
+@pytest.mark.parametrize('name', ['train.py', 'test.py'])
 @pytest.mark.parametrize('word', ['-h', '--help'])
-def test_help_needs_no_config(tool, word):
+def test_help_needs_no_config(name, word, tool):
     """mim asks for it first, and adds --gpus where it reads of it."""
-    out = run(ROOT / 'tools' / tool, word)
-    assert f'usage: {tool} CONFIG' in out and 'default_scope' in out
-    assert '--gpus' not in out
+    done = tool(name, word)
+    assert not done.code
+    assert f'usage: {name} CONFIG' in done.out and 'default_scope' in done.out
+    assert '--gpus' not in done.out
 
 
-def test_help_with_a_config_is_the_codebases(tmp_path):
+def test_help_with_a_config_is_the_codebases(tmp_path, tool):
     config = tmp_path / 'config.py'
     config.write_text("default_scope = 'mmdet'\n")
-    assert '--auto-scale-lr' in run(ROOT / 'tools/train.py', config, '-h')
+    done = tool('train.py', config, '-h')
+    assert not done.code and '--auto-scale-lr' in done.out
 
 
-def test_train_without_a_config():
-    process = train('--launcher', 'none')
-    assert process.returncode == 1
-    assert 'train.py of acon_mm needs a config' in process.stderr
+def test_train_without_a_config(tool):
+    done = tool('train.py', '--launcher', 'none')
+    assert 'train.py of acon_mm needs a config' in done.code
 
 
 def test_pinned_versions_fit_the_declared_ranges():

@@ -1,9 +1,6 @@
 """The drawn data set: determinism, annotations, folders, errors."""
 import hashlib
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,7 +9,6 @@ from pycocotools.coco import COCO
 
 from acon_mm import shapes
 
-TOOL = Path(__file__).parents[1] / 'tools/make_shapes.py'
 DIGEST = '95ef85667153febaffb517347beb8bb2' \
          'd8da860d9d42fb74df2ceb22b0bf4021'
 
@@ -208,48 +204,41 @@ def test_an_image_that_cannot_be_written_is_no_data_set(
     assert not list(tmp_path.iterdir())
 
 
-def make_shapes(*arguments):
-    return subprocess.run(
-        [sys.executable, str(TOOL), *map(str, arguments)],
-        capture_output=True,
-        text=True)
-
-
-def test_tool_writes_both_folders_and_overwrites_only_when_asked(tmp_path):
-    small = ('--train', 3, '--val', 2, '--size', 32)
-    first = make_shapes(tmp_path, *small)
-    assert first.returncode == 0, first.stderr
+def test_tool_writes_both_folders_and_overwrites_only_when_asked(
+        tmp_path, tool):
+    small = ('make_shapes.py', tmp_path, '--train', 3, '--val', 2, '--size',
+             32)
+    assert not tool(*small).code
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {'shapes_coco', 'shapes_cityscapes'}
     before = folder_bytes(tmp_path)
 
-    second = make_shapes(tmp_path, *small, '--seed', 1)
-    assert second.returncode == 2
-    assert 'shapes_coco exists' in second.stderr.splitlines()[-1]
-    assert '--overwrite' in second.stderr.splitlines()[-1]
+    second = tool(*small, '--seed', 1)
+    assert second.code == 2
+    assert 'shapes_coco exists' in second.err.splitlines()[-1]
+    assert '--overwrite' in second.err.splitlines()[-1]
     assert folder_bytes(tmp_path) == before
 
-    third = make_shapes(tmp_path, *small, '--seed', 1, '--overwrite')
-    assert third.returncode == 0, third.stderr
+    assert not tool(*small, '--seed', 1, '--overwrite').code
     after = folder_bytes(tmp_path)
     assert after.keys() == before.keys() and after != before
     assert shapes.read_settings(tmp_path / 'shapes_coco') == dict(
         counts=dict(train=3, val=2), size=32, seed=1)
 
 
-def test_overwrite_never_replaces_a_foreign_folder(tmp_path):
+def test_overwrite_never_replaces_a_foreign_folder(tmp_path, tool):
     precious = tmp_path / 'shapes_coco' / 'mine.txt'
     precious.parent.mkdir()
     precious.write_text('kept')
-    result = make_shapes(tmp_path, '--format', 'coco', '--overwrite')
-    assert result.returncode == 2
-    assert 'is not a folder of drawn images' in result.stderr
+    done = tool('make_shapes.py', tmp_path, '--format', 'coco', '--overwrite')
+    assert done.code == 2
+    assert 'is not a folder of drawn images' in done.err
     assert precious.read_text() == 'kept'
 
 
-def test_tool_reports_a_bad_setting_in_one_sentence(tmp_path):
-    result = make_shapes(tmp_path / 'new', '--size', 8)
-    assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].endswith(
+def test_tool_reports_a_bad_setting_in_one_sentence(tmp_path, tool):
+    done = tool('make_shapes.py', tmp_path / 'new', '--size', 8)
+    assert done.code == 2
+    assert done.err.splitlines()[-1].endswith(
         'size is 8; give at least 32 pixels')
     assert not (tmp_path / 'new').exists()

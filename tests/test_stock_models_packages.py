@@ -1,6 +1,5 @@
 """Which models the sweep finds in a package."""
 import contextlib
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,12 +57,10 @@ def test_what_has_no_activation_is_not_swept(act, swept):
     ('mmnothing', "'mmnothing' is not installed: pip install mmnothing"),
     ('rich', "'rich' ships no configs: name a package of OpenMMLab, timm or"),
 ])
-def test_a_package_that_has_no_models_is_refused(name, words):
-    done = subprocess.run(
-        [sys.executable, str(TOOLS / 'check_stock_configs.py'), name],
-        capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, '')
-    assert words in done.stderr
+def test_a_package_that_has_no_models_is_refused(name, words, tool):
+    done = tool('check_stock_configs.py', name)
+    assert (done.code, done.out) == (2, '')
+    assert words in done.err
 
 
 def test_a_package_goes_by_both_of_its_names(tmp_path, monkeypatch):

@@ -39,7 +39,7 @@ def acon(x: Tensor,
     return KeepsInput.apply(Kernels, dim, *inputs)
 
 
-@torch.compiler.assume_constant_result
+@torch_versions.constant
 def unavailable() -> str | None:
     """Why this machine cannot run it; None if it can."""
     if importlib.util.find_spec('triton') is None:
