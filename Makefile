@@ -40,7 +40,7 @@ demo: $(PACKAGE)
 
 test: $(PACKAGE) $(BROWSER)
 	@$(IN_VENV) OMP_NUM_THREADS=1 pytest -n $(JOBS) \
-		-m 'not slow and not gpu' $(PYTEST)
+		--dist worksteal -m 'not slow and not gpu' $(PYTEST)
 
 # the report is work_dirs/coverage/index.html
 coverage: PYTEST := --cov --cov-report=html:work_dirs/coverage \

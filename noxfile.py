@@ -53,8 +53,8 @@ def run_row(session: nox.Session, name: str,
     session.run('python', '-m', 'pip', 'check')
     results = Path(session.virtualenv.location, 'results.xml').resolve()
     # the command, since `python -m` would find the checkout before the wheel
-    session.run('pytest', '-n', str(os.cpu_count()), '-m',
-                'not slow and not gpu', '-q', '--junitxml', str(results),
+    session.run('pytest', '-n', str(os.cpu_count()), '--dist', 'worksteal',
+                '-m', 'not slow and not gpu', '-q', '--junitxml', str(results),
                 # of the table that this run changes
                 '--deselect', TABLE_TEST,
                 *session.posargs, success_codes=[0, 1],

@@ -2,6 +2,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,13 @@ def test_a_failed_build_shows_its_end_and_leaves_nothing(tmp_path):
     process = compile_wheel(tmp_path, end='echo no nvcc; exit 3')
     assert process.returncode == 1 and 'no nvcc' in process.stderr
     assert not (tmp_path / 'wheels').exists()
+
+
+def test_the_setup_of_mmcv_finds_what_it_has_executed(tmp_path):
+    """From Python 3.13 on only with help."""
+    (tmp_path / 'setup.py').write_text(
+        "def get_version():\n    exec(compile('v = 2', 'version.py', 'exec'))"
+        "\n    return locals()['v']\n\n\nassert get_version() == 2\n")
+    process = compile_wheel(
+        tmp_path, end=f'{sys.executable} {tmp_path}/setup.py || exit 4')
+    assert process.returncode == 0, process.stderr

@@ -56,11 +56,17 @@ def new_parameters(file):
     ('mask-rcnn_r50_fpn_1x_coco.py', {
         'model.roi_head.bbox_head.num_classes': 6,
         'model.roi_head.mask_head.num_classes': 6,
-        'model.test_cfg.rcnn.score_thr': 0}),
+        'model.test_cfg.rcnn.score_thr': 0,
+        # regions are what takes the time
+        'model.train_cfg.rpn_proposal.max_per_img': 50,
+        'model.train_cfg.rcnn.sampler.num': 32,
+        'model.test_cfg.rpn.max_per_img': 50,
+        'model.test_cfg.rcnn.max_per_img': 10}),
 ])
 def test_stock_detectors_train_resume_and_test(config, model, shapes_coco,
                                                tmp_path):
     options = dict(SHORT, **DETECTION, **model)
+    options['train_cfg.val_interval'] = 2
     options['model.backbone.type'] = 'acon_mm.ResNet'
     options['model.backbone.depth'] = 18
     options['model.neck.in_channels'] = '[64,128,256,512]'

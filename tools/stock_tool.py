@@ -5,10 +5,6 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from mmengine.config.utils import MODULE2PACKAGE
-
-from acon_mm.config_files import read_config
-
 
 def run(name: str) -> None:
     """Hand the command line over to a tool of the config's codebase.
@@ -30,6 +26,8 @@ def run(name: str) -> None:
         raise SystemExit(
             f'{name} of acon_mm needs a config: give the path of a .py file, '
             'and options as for the same tool of mmdet, mmseg or mmpretrain.')
+    # not before: mim asks for the help first, which takes no time without
+    from acon_mm.config_files import read_config
     config = configs[0]
     try:
         scope = read_config(config).get('default_scope')
@@ -49,6 +47,7 @@ def hand_over(name: str, scope: str | None, source: str) -> None:
     Raises:
         SystemExit: No codebase, one that is not installed, or without it.
     """
+    from mmengine.config.utils import MODULE2PACKAGE
     set_it = "set it to the codebase of the model, as in 'mmdet'."
     if scope is None:
         raise SystemExit(f'{source} has no default_scope: {set_it}')
