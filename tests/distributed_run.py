@@ -76,8 +76,9 @@ def load(settings):
         if step.type == 'Resize':
             step.scale = (64, 64)
     cfg.train_dataloader.update(
-        batch_size=BATCH, num_workers=0, persistent_workers=False,
-        sampler=dict(type='Shared'))
+        batch_size=BATCH, num_workers=0, persistent_workers=False)
+    # update() would merge the keys of the other
+    cfg.train_dataloader.sampler = dict(type='Shared')
     cfg.train_dataloader.pop('batch_sampler', None)
     cfg.train_cfg = dict(type='EpochBasedTrainLoop',
                          max_epochs=settings.get('epochs', 1))
