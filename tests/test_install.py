@@ -216,6 +216,10 @@ def test_pinned_versions_fit_the_declared_ranges():
         assert requirement.specifier.contains(pin.version), requirement
 
 
+def test_what_is_installed_fits_together():
+    assert 'No broken requirements' in run('-m', 'pip', 'check')
+
+
 def test_an_install_replaces_nothing_of_openmmlab():
     plain = {
         requirement.name
