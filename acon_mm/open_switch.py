@@ -98,7 +98,9 @@ def open_switch(act: AconBase, factor: Tensor) -> None:
         factor = factor.to(parameter)
         if isinstance(act, MetaAconC):
             share = parameter.sigmoid() * factor
-            parameter.copy_(share.logit())
+            # whatever it has learned, it stays finite
+            least = torch.finfo(share.dtype).tiny
+            parameter.copy_(share.clamp(min=least).logit())
         else:
             parameter.mul_(factor)
 

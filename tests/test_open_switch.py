@@ -83,6 +83,14 @@ def test_what_beta_learns_meanwhile_is_kept(tmp_path):
     assert beta.std() > 1e-3 and abs(beta.mean() - 1) < .5
 
 
+def test_a_switch_that_was_learned_shut_stays_finite(tmp_path):
+    net = Net(dict(type='MetaAconC', norm_cfg=None), nn.ReLU())
+    with torch.no_grad():
+        net.layers[1].fc2.bias.fill_(-200.)
+    train(net, tmp_path)
+    assert net.layers[1].fc2.bias.isfinite().all()
+
+
 def test_a_share_of_the_training_and_another_target(tmp_path):
     net = Net(dict(type='AconC'), nn.ReLU())
     seen = train(net, tmp_path, beta=3., begin=.25, end=.75)
