@@ -93,7 +93,7 @@ COMMANDS = [
         ('full out.pth', 'full is no file: give the path of a checkpoint'),
         ('bare.pth empty', 'empty exists: move it away or choose another'),
         ('bare.pth no/out.pth', 'no is not a folder: create it first'),
-        ('empty out.pth', 'empty cannot be read .*EOFError.*: it is damag'),
+        ('empty out.pth', 'empty cannot be read as a checkpoint .*: it is da'),
         ('cut.pth out.pth', 'cut.pth cannot be read .*: it is damaged or'),
         ('text.pth out.pth', 'text.pth .*was not read: .* take another'),
         ('paths.pth out.pth', 'paths.pth cannot be read .*: it is damaged'),

@@ -1,5 +1,6 @@
 """Batch norm and ACON as one op, on the CPU."""
 import copy
+import re
 
 import pytest
 import torch
@@ -110,14 +111,17 @@ def test_inputs_that_the_two_take_by_themselves(change, calls):
     x = change(torch.randn(3, 6, 5, 5))
     own = torch.float64 if x.dtype == torch.float64 else torch.float32
     running = [torch.zeros(6, dtype=own), torch.ones(6, dtype=own)]
-    if x.numel() == 6:
-        with pytest.raises(ValueError, match='more than 1 value per channel'):
+    twins = [torch.zeros(6, dtype=own), torch.ones(6, dtype=own)]
+    try:
+        right = F.silu(F.batch_norm(x, *twins, training=True))
+    except (RuntimeError, ValueError) as error:
+        # one value, or float16 on the CPU of PyTorch 2.1
+        assert x.numel() == 6 or x.dtype == torch.float16
+        with pytest.raises(type(error), match=re.escape(str(error))):
             functional.norm_acon(x, 1., 0., 1., *running)
         return
-    y = functional.norm_acon(x, 1., 0., 1., *running)
-    twins = [torch.zeros(6, dtype=own), torch.ones(6, dtype=own)]
     torch.testing.assert_close(
-        y, F.silu(F.batch_norm(x, *twins, training=True)))
+        functional.norm_acon(x, 1., 0., 1., *running), right)
     torch.testing.assert_close(running, twins)
     assert not calls
 
