@@ -2,8 +2,10 @@
 
 pip cannot require "MMCV or its fork", nor one package's version by another's.
 """
+import functools
 import re
-from importlib import import_module
+from importlib import import_module, metadata
+from importlib.util import find_spec
 from types import ModuleType
 
 import numpy
@@ -52,4 +54,30 @@ def _older(module: ModuleType, version: str) -> bool:
     return numbers[0] < numbers[1]
 
 
+@functools.cache
+def distribution_of(module: str) -> str:
+    """What pip and mim call the package of a module: of ``mmdet`` that, or
+    ``onedl-mmdetection``; the module's own name where there is none."""
+    return metadata.packages_distributions().get(module, [module])[0]
+
+
+def find_configs_of_forks() -> dict[str, str]:
+    """Let MMEngine read ``_base_ = 'mmseg::...'`` beside a fork, which it
+    looks for as ``mmsegmentation``, the original's distribution.
+
+    Returns:
+        dict: What pip calls the originals, by their modules.
+    """
+    from mmengine.config.utils import MODULE2PACKAGE
+    packages = dict(MODULE2PACKAGE)
+    for module, package in packages.items():
+        try:
+            metadata.version(package)
+        except metadata.PackageNotFoundError:
+            if find_spec(module):
+                MODULE2PACKAGE[module] = module
+    return packages
+
+
 check()
+PACKAGES = find_configs_of_forks()

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.util import find_spec
 
-from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope, Registry
 from mmengine.utils import get_object_from_string
+
+from acon_mm.installed import PACKAGES
 
 SCOPE = 'acon_mm'
 
@@ -92,17 +93,17 @@ def _packages(scopes: Iterable[str]) -> list[Registry]:
 
 def _scope_registry(scope: str) -> Registry:
     if scope not in ROOT_MODELS.children:
-        if scope in MODULE2PACKAGE and find_spec(scope) is None:
+        if scope in PACKAGES and find_spec(scope) is None:
             raise ImportError(
                 f"type='{SCOPE}.{scope}.*' needs {scope}, which is not "
-                f'installed: pip install {MODULE2PACKAGE[scope]}.')
+                f'installed: pip install {PACKAGES[scope]}.')
         try:
             import_module(f'{scope}.registry')
         except ModuleNotFoundError as error:
             if error.name not in (scope, f'{scope}.registry'):
                 raise  # it is installed, and something that it needs is not
     if scope not in ROOT_MODELS.children:
-        known = [*MODULE2PACKAGE, *ROOT_MODELS.children]
+        known = [*PACKAGES, *ROOT_MODELS.children]
         nearest = difflib.get_close_matches(scope, known, n=1, cutoff=0.)
         raise KeyError(f"'{scope}' in type='{SCOPE}.{scope}.*' is no package "
                        f'with a model registry: did you mean {nearest[0]}?')
@@ -113,7 +114,7 @@ def _not_found(name: str, searched: list[Registry]) -> str:
     """The sentence for a name that no searched registry has."""
     text = (f"type='{SCOPE}.{name}' is not registered (searched: "
             f'{", ".join(r.scope for r in searched) or "no package"})')
-    installed = [scope for scope in MODULE2PACKAGE if find_spec(scope)]
+    installed = [scope for scope in PACKAGES if find_spec(scope)]
     elsewhere = [
         r.scope
         for r in _packages(dict.fromkeys([*ROOT_MODELS.children, *installed]))

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from acon_mm.installed import distribution_of
+
 CLASSES = "('circle','square','triangle','star','ring','cross')"
 DETECTION = {
     f'{split}_dataloader.{key}': value
@@ -105,13 +107,14 @@ def test_stock_pspnet_trains_resumes_and_tests(shapes_cityscapes, tmp_path):
         options[f'{loader}.dataset.data_root'] = f'{shapes_cityscapes}/'
         if split != 'train':
             options[f'{loader}.dataset.pipeline.1.scale'] = '(64,64)'
-    train_and_test('mmsegmentation',
+    train_and_test('mmseg',
                    'pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py', options,
                    tmp_path, epoch='train_cfg.max_iters', metric='mIoU')
 
 
 def train_and_test(package, config, options, tmp_path, epoch, metric):
     """Two epochs (or iterations), two more, and an evaluation."""
+    package = distribution_of(package)
     work_dir = tmp_path / 'work'
     first = dict(options, **{epoch: 2})
     out = mim('train', package, config, options=first, work_dir=work_dir)

@@ -129,3 +129,27 @@ def test_a_vendors_build_of_the_oldest_torch_is_taken():
               "numpy.__version__ = '1.26.4'")
     subprocess.run([sys.executable, '-W', 'ignore', '-c',
                     f'{change}; import acon_mm.installed'], check=True)
+
+
+def test_a_package_goes_by_the_name_that_pip_has_for_it():
+    from acon_mm.installed import distribution_of
+    assert distribution_of('pytest') == 'pytest'
+    assert distribution_of('yaml') == 'PyYAML'
+    assert distribution_of('mmdet') in ('mmdet', 'onedl-mmdetection')
+    assert distribution_of('no_such_module') == 'no_such_module'
+
+
+def test_configs_of_a_fork_are_found_by_their_module(monkeypatch):
+    from mmengine.config import utils
+
+    from acon_mm import installed
+
+    def version(package):
+        raise installed.metadata.PackageNotFoundError(package)
+
+    originals = dict(mmseg='mmsegmentation', nowhere='mmnowhere')
+    monkeypatch.setattr(utils, 'MODULE2PACKAGE', dict(originals))
+    monkeypatch.setattr(installed.metadata, 'version', version)
+    assert installed.find_configs_of_forks() == originals
+    # what is not installed keeps the name to install it by
+    assert utils.MODULE2PACKAGE == dict(mmseg='mmseg', nowhere='mmnowhere')

@@ -26,7 +26,7 @@ TASKS = dict(
                'retinanet_r18{}_fpn_400i_shapes.py', {BOX_AP: 0.35}),
     mask_rcnn=('Mask R-CNN', 'mmdet', 'coco',
                'mask-rcnn_r18{}_fpn_400i_shapes.py', {}),
-    pspnet=('PSPNet', 'mmsegmentation', 'cityscapes',
+    pspnet=('PSPNet', 'mmseg', 'cityscapes',
             'pspnet_r18-d8{}_200i_shapes.py', {MIOU: 0.6}))
 NEXT = """
 Next, the same models with ReLU beside them, or Mask R-CNN:

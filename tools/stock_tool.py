@@ -47,7 +47,7 @@ def hand_over(name: str, scope: str | None, source: str) -> None:
     Raises:
         SystemExit: No codebase, one that is not installed, or without it.
     """
-    from mmengine.config.utils import MODULE2PACKAGE
+    from acon_mm.installed import PACKAGES
     set_it = "set it to the codebase of the model, as in 'mmdet'."
     if scope is None:
         raise SystemExit(f'{source} has no default_scope: {set_it}')
@@ -60,7 +60,7 @@ def hand_over(name: str, scope: str | None, source: str) -> None:
     package = find_spec(scope)
     if package is None:
         raise SystemExit(f'{named} is not installed: pip install '
-                         f'{MODULE2PACKAGE.get(scope, scope)}.')
+                         f'{PACKAGES.get(scope, scope)}.')
     tools = Path(package.origin or '').parent / '.mim/tools'
     found = sorted(tools.rglob(name), key=lambda path: len(path.parts))
     if not found:

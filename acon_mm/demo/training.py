@@ -20,6 +20,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from acon_mm.installed import distribution_of
+
 METRICS = {
     'coco/bbox_mAP': 'box AP',
     'coco/segm_mAP': 'mask AP',
@@ -35,7 +37,7 @@ class Run:
     Attributes:
         model (str): The model's name for people.
         activation (str): 'meta-ACON' or 'ReLU'.
-        package (str): 'mmdet' or 'mmsegmentation', as ``mim`` calls them.
+        package (str): Module of the codebase, 'mmdet' or 'mmseg'.
         config (Path): Its config.
         required (dict[str, float]): Metrics and what they must exceed.
         work_dir (Path): Where mim writes.
@@ -58,7 +60,7 @@ class Run:
     def command(self):
         """The command line that trains it."""
         return [
-            'mim', 'train', self.package,
+            'mim', 'train', distribution_of(self.package),
             str(self.config), '--work-dir',
             str(self.work_dir)
         ]

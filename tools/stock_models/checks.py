@@ -7,7 +7,6 @@ from importlib.metadata import version
 
 import torch
 from cpu_torchvision import make_importable
-from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.logging import MMLogger
 from torch import nn
 
@@ -23,6 +22,7 @@ from acon_mm.check.subject import StockModel, reason, shrink, text
 from acon_mm.check.training import check_training_step
 from acon_mm.check.watch import Watch
 from acon_mm.check.weights import kept, on_sound_weights
+from acon_mm.installed import distribution_of
 from acon_mm.override.observe import is_activation
 from stock_models.configs import WHOLE, config_root, working_in
 from stock_models.libraries import LIBRARIES, register_libraries
@@ -123,7 +123,7 @@ def describe(stock_model: StockModel) -> dict[str, object]:
     package = stock_model.package
     whole = package in WHOLE
     return dict(
-        package=package, version=version(MODULE2PACKAGE.get(package, package)),
+        package=package, version=version(distribution_of(package)),
         config=stock_model.configs[0], configs=len(stock_model.configs),
         model=cfg.get('type', ''),
         backbone=next(_types(cfg, 'backbone'), '') if whole

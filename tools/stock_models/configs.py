@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.config import Config
-from mmengine.config.utils import MODULE2PACKAGE
 
 from acon_mm.check.subject import StockModel, reason, text
+from acon_mm.installed import PACKAGES
 from stock_models.libraries import LIBRARIES, models_of
 
 WHOLE = ('mmdet', 'mmseg')
@@ -42,12 +42,12 @@ def module_name(package: str) -> str:
         ValueError: It is not installed, or ships no configs.
     """
     names = {distribution: name
-             for name, distribution in MODULE2PACKAGE.items()}
+             for name, distribution in PACKAGES.items()}
     name = names.get(package, package)
     spec = find_spec(name) if name.isidentifier() else None
     if spec is None:
         raise ValueError(f'{package!r} is not installed: pip install '
-                         f'{MODULE2PACKAGE.get(name, package)}')
+                         f'{PACKAGES.get(name, package)}')
     if name not in LIBRARIES and not config_root(name).is_dir():
         raise ValueError(f'{package!r} ships no configs: name a package of '
                          f'OpenMMLab, {" or ".join(LIBRARIES)}')

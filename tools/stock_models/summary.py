@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
 
-from mmengine.config.utils import MODULE2PACKAGE
-
 from acon_mm.check.compare import TOLERANCE
 from acon_mm.check.limit import SHARP_BETA
+from acon_mm.installed import PACKAGES
 from acon_mm.whole_files import whole
 from stock_models.checks import PLACEMENTS
 from stock_models.configs import WHOLE
@@ -80,7 +79,7 @@ def _counts(rows: list[Row]) -> Iterator[str]:
         own = [row for row in rows if row['package'] == package]
         built = [row for row in own if row['stock'] == 'pass']
         versions = dict.fromkeys(row['version'] for row in own)
-        cells = [' '.join([MODULE2PACKAGE.get(package, package), *versions]),
+        cells = [' '.join([PACKAGES.get(package, package), *versions]),
                  sum(int(row['configs']) for row in own), len(own),
                  len(built)]
         for placement in PLACEMENTS:
