@@ -1,5 +1,4 @@
 """Meta-ACON: ACON-C whose switch is computed from the input."""
-import math
 from typing import Any, Optional
 
 import torch
@@ -23,6 +22,7 @@ from acon_mm.functional.tracing import is_symbolic
 from acon_mm.norms import build_norm
 from acon_mm.own_stream import draws_apart
 from acon_mm.registry import MODELS
+from acon_mm.starts import is_number
 
 for _name in ('acon', 'channel_mean', 'sigmoid'):
     torch.fx.wrap(_name)  # a symbolic trace has them, not what is inside
@@ -93,9 +93,7 @@ class MetaAconC(AconBase):
             raise ValueError(f'level={level!r} of MetaAconC is unknown: '
                              f'choose one of {", ".join(LEVELS)}.')
         if beta_scale is not None and (
-                isinstance(beta_scale, bool)
-                or not isinstance(beta_scale, (int, float))
-                or not 0 < beta_scale < math.inf):
+                not is_number(beta_scale) or beta_scale <= 0):
             raise ValueError(
                 f'beta_scale={beta_scale!r} of MetaAconC must be a positive '
                 "number: leave it out for the paper's 1.")

@@ -1,11 +1,9 @@
 """A switch that opens while a pretrained network goes on training."""
-import math
 from typing import Any
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -14,6 +12,7 @@ from acon_mm.base import AconBase
 from acon_mm.learned.record import activations_of
 from acon_mm.meta_acon import MetaAconC
 from acon_mm.registry import HOOKS
+from acon_mm.starts import is_number
 
 
 @ROOT_HOOKS.register_module()
@@ -46,10 +45,10 @@ class OpenSwitchHook(Hook):
 
     def __init__(self, beta: float = 1., begin: float = 0.,
                  end: float = .5) -> None:
-        if not _is_number(beta) or not 0 < beta < math.inf:
+        if not is_number(beta) or beta <= 0:
             raise ValueError(f'beta={beta!r} of OpenSwitchHook must be a '
                              'positive number: 1 is an open switch.')
-        if not (_is_number(begin) and _is_number(end)
+        if not (is_number(begin) and is_number(end)
                 and 0 <= begin < end <= 1):
             raise ValueError(
                 f'begin={begin!r} and end={end!r} of OpenSwitchHook must be '
@@ -58,10 +57,8 @@ class OpenSwitchHook(Hook):
         self.closed: list[tuple[AconBase, Tensor]] = []
 
     def before_train(self, runner: Runner) -> None:
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
         self.closed = [
-            (act, ratio) for act in activations_of(model).values()
+            (act, ratio) for act in activations_of(runner.model).values()
             if (ratio := self._ratio(act)) is not None]
         if not self.closed:
             print_log('OpenSwitchHook found no activation that trains and '
@@ -70,9 +67,11 @@ class OpenSwitchHook(Hook):
 
     def _ratio(self, act: AconBase) -> Tensor | None:
         """Its target over the beta that it begins with, 1 where none is."""
-        first = act.first('beta')
-        if act.init != 'match' or first is None or not _turned(act):
+        if act.init != 'match' or not _turned(act):
             return None
+        # the net of such a meta-ACON begins with one half everywhere
+        first = (act.beta_scale / 2 if isinstance(act, MetaAconC)
+                 else act.first('beta'))
         ratio = (self.beta / torch.as_tensor(first)).clamp(max=1.)
         return ratio if bool((ratio < 1).any()) else None
 
@@ -116,7 +115,3 @@ def _turned(act: AconBase) -> list[Tensor]:
         return []
     trains = parameter is not None and parameter.requires_grad
     return [parameter] if trains else []
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -24,6 +24,12 @@ NAMED: dict[str, dict[str, float | None]] = {
 INITS = (*NAMED, 'match')
 
 
+def is_number(value: Any) -> bool:
+    """Whether a config's value is a finite number, which True is not."""
+    return (isinstance(value, (int, float)) and not isinstance(value, bool)
+            and math.isfinite(value))
+
+
 def check_init(init: Any, name: str, known: tuple[str, ...] = INITS) -> None:
     """Refuse an ``init`` that the activation ``name`` does not know.
 
@@ -52,8 +58,7 @@ def check_start(start: Any, name: str) -> dict[str, float]:
         if key not in Start._fields:
             raise ValueError(f'start of {name} has no {key!r}: give numbers '
                              f'for some of {keys}.')
-        if isinstance(value, bool) or not isinstance(
-                value, (int, float)) or not math.isfinite(value):
+        if not is_number(value):
             raise ValueError(f'start of {name} has {key}={value!r}: give a '
                              'finite number, the same for all channels.')
     return dict(start)

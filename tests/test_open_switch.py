@@ -109,6 +109,13 @@ def test_a_resumed_training_goes_on_opening(act_cfg, tmp_path):
     assert seen == pytest.approx(whole[2:])
 
 
+def test_a_scale_of_its_own_is_where_it_begins(tmp_path):
+    net = Net(dict(type='MetaAconC', norm_cfg=None, beta_scale=32.),
+              nn.ReLU())
+    seen = train(net, tmp_path)
+    assert seen[:4] == pytest.approx([8., 4., 2., 1.], rel=1e-4)
+
+
 @pytest.mark.parametrize('act_cfg, act, frozen', [
     (dict(type='AconA'), nn.SiLU(), False),  # begins at 1
     (dict(type='AconC', init='paper'), nn.ReLU(), False),

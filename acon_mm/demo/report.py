@@ -25,8 +25,8 @@ LOOK_FOR = dict(
     'are between; dashed is where all of them began.',
     derivatives='none leaves the dotted bounds, which the learned slopes set; '
     'a constant derivative is a channel that does not activate.',
-    betas='dashed is the start, one value for all; what has moved away from '
-    'it is learned, and differs between stages.')
+    betas='dashed is the start; what has moved away from it is learned, and '
+    'differs between stages.')
 WORTH = 'predictions', 'curves', 'betas'
 # of the input's standard deviation: thicker than a line of the picture
 NOTICEABLE = .05
