@@ -16,13 +16,16 @@ from xml.etree import ElementTree
 
 from version_rows import ROWS
 
+from acon_mm.installed import distribution_of
 from acon_mm.whole_files import whole
 
 TABLE = Path(__file__).parents[1] / 'docs/versions.csv'
-PACKAGES = ('torch', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'mmsegmentation')
-FORKS = dict(mmdet='onedl-mmdetection')
+# the columns by what is imported
+MODULES = dict(torch='torch', numpy='numpy', mmengine='mmengine', mmcv='mmcv',
+               mmdet='mmdet', mmsegmentation='mmseg')
+FORK = 'onedl-'
 COUNTS = ('passed', 'failed', 'skipped')
-COLUMNS = ('row', 'date', 'python', *PACKAGES, *COUNTS, 'why skipped')
+COLUMNS = ('row', 'date', 'python', *MODULES, *COUNTS, 'why skipped')
 HEAD = """# Versions
 
 <!-- Made by `python tools/version_table.py` from versions.csv. -->
@@ -46,13 +49,10 @@ def read() -> dict[str, dict[str, str]]:
 def versions() -> dict[str, str]:
     """What is installed beside this Python; a fork with its name's start."""
     found = dict(python=platform.python_version())
-    for package in PACKAGES:
-        fork = FORKS.get(package, f'onedl-{package}')
-        for name, prefix in ((package, ''), (fork, 'onedl-')):
-            try:
-                found[package] = prefix + metadata.version(name)
-            except metadata.PackageNotFoundError:
-                continue
+    for package, module in MODULES.items():
+        name = distribution_of(module)
+        prefix = FORK * name.startswith(FORK)
+        found[package] = prefix + metadata.version(name)
     return found
 
 
