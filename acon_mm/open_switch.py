@@ -67,9 +67,9 @@ class OpenSwitchHook(Hook):
 
     def _ratio(self, act: AconBase) -> Tensor | None:
         """Its target over the beta that it begins with, 1 where none is."""
-        if act.init != 'match' or not _turned(act):
+        if not _turned(act):
             return None
-        # the net of such a meta-ACON begins with one half everywhere
+        # a sigmoid begins at one half, or around it
         first = (act.beta_scale / 2 if isinstance(act, MetaAconC)
                  else act.first('beta'))
         ratio = (self.beta / torch.as_tensor(first)).clamp(max=1.)

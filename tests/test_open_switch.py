@@ -116,6 +116,12 @@ def test_a_scale_of_its_own_is_where_it_begins(tmp_path):
     assert seen[:4] == pytest.approx([8., 4., 2., 1.], rel=1e-4)
 
 
+def test_a_start_of_ones_own_opens_as_well(tmp_path):
+    net = Net(dict(type='AconC', init='leaky', start=dict(beta=16.)),
+              nn.ReLU())
+    assert train(net, tmp_path)[:4] == pytest.approx([8., 4., 2., 1.])
+
+
 @pytest.mark.parametrize('act_cfg, act, frozen', [
     (dict(type='AconA'), nn.SiLU(), False),  # begins at 1
     (dict(type='AconC', init='paper'), nn.ReLU(), False),
