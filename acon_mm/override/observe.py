@@ -215,6 +215,11 @@ class Observer(TorchFunctionMode):
 
 class _Operators(TorchDispatchMode):
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # PyTorch's True imports the compiler, a second, at the first operator
+        return False
+
     def __init__(self, observer: Observer) -> None:
         super().__init__()
         self.observer = observer

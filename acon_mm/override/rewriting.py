@@ -1,6 +1,5 @@
 """A method after a change of its source."""
 import ast
-import copy
 import inspect
 import itertools
 import linecache
@@ -32,7 +31,7 @@ def rewrite(function: types.FunctionType,
         function (FunctionType): A method that :func:`can_be_rewritten`.
         change (Callable): Edits the tree of the definition in place.
     """
-    tree = copy.deepcopy(parse(function))
+    tree = parse.__wrapped__(function)  # one that may be changed
     change(tree)
     source = ast.unparse(ast.fix_missing_locations(tree))
     filename = f'<acon_mm {function.__qualname__} {next(_counter)}>'

@@ -1,7 +1,7 @@
 """What a run needs, and what it takes back."""
 import contextlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import torch
 import torch.nn as nn
@@ -72,7 +72,8 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     Some models keep results (SAN those of its text encoder), count steps or
     take in modules of others as they run (DDQ).
     """
-    kept = [(module, _copied(vars(module))) for module in model.modules()]
+    kept = [(vars(module), vars(module).copy(), _held(vars(module)))
+            for module in model.modules()]
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
     devices = (range(torch.cuda.device_count())
                if torch.cuda.is_initialized() else [])
@@ -80,28 +81,34 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         with torch.random.fork_rng(devices):
             yield
     finally:
-        for module, attributes in kept:
-            _give_back(vars(module), attributes)
+        for attributes, values, held in kept:
+            _give_back(attributes, values, held)
         with torch.no_grad():
             for buffer, value in buffers:
                 buffer.copy_(value)
 
 
-def _copied(attributes: dict) -> dict:
-    """Each value, beside a copy of what it holds if it is a collection."""
-    return {name: (value, value.copy() if type(value) in COLLECTIONS else None)
-            for name, value in attributes.items()}
+def _held(attributes: dict) -> dict[str, Collection]:
+    """Copies of the collections with something in them.
+
+    The many empty ones, of hooks, get none: so many objects would set off
+    the garbage collector.
+    """
+    return {name: value.copy() for name, value in attributes.items()
+            if type(value) in COLLECTIONS and value}
 
 
-def _give_back(attributes: dict, kept: dict) -> None:
-    for name in attributes.keys() - kept.keys():
+def _give_back(attributes: dict, values: dict,
+               held: dict[str, Collection]) -> None:
+    for name in attributes.keys() - values.keys():
         del attributes[name]
-    for name, (value, held) in kept.items():
+    for name, value in values.items():
         attributes[name] = value
-        if held is not None:
+        if type(value) in COLLECTIONS and (value or name in held):
             value.clear()
-            value.extend(held) if isinstance(value, list) else (
-                value.update(held))
+            before = held.get(name, ())
+            value.extend(before) if isinstance(value, list) else (
+                value.update(before))
 
 
 @contextlib.contextmanager
