@@ -124,7 +124,8 @@ def new_pool(jobs: int) -> ProcessPoolExecutor:
 
     ``max_tasks_per_child`` would do that too, but can wait for ever.
     """
-    return ProcessPoolExecutor(jobs, get_context('spawn'), prepare_process)
+    return ProcessPoolExecutor(jobs, get_context('spawn'), prepare_process,
+                               (jobs, ))
 
 
 def parse_args() -> argparse.Namespace:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-BATCH_SIZE = 2
+from acon_mm.probe.inputs import BATCH_SIZE, LARGE_IMAGE
+
 # images that give every level of a pyramid a pixel; larger where they fail
 SIZES = (64, 128, 256, 320, 512)
 # (height, width) for the comparison: neither side nor the number of pixels
@@ -84,8 +85,9 @@ def noise(*shape: int) -> Tensor:
 
 
 def images(height: int, width: int, channels: int = 3) -> Tensor:
-    """(2, channels, height, width) of noise."""
-    return noise(BATCH_SIZE, channels, height, width)
+    """(2, channels, height, width) of noise; large ones one by one."""
+    return noise(1 if height * width > LARGE_IMAGE else BATCH_SIZE,
+                 channels, height, width)
 
 
 def image_channels(model: nn.Module) -> int:

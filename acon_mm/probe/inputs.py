@@ -18,6 +18,8 @@ SIZES = (((64, 64), (32, 32)), ((64, 96), (96, 160)), ((256, 320), (384, 256)))
 # squares for those that take nothing else
 SQUARES = (64, 224, 128, 256, 384, 512)
 BATCH_SIZE = 2
+# pixels of an image from which on one is enough: attention takes gigabytes
+LARGE_IMAGE = 512**2
 # layers of a model that are tried as the one which takes the input
 LEAVES = 4
 # and how many mixtures of what they take, for several arguments
@@ -170,7 +172,8 @@ def _of_leaf(layer: nn.Module) -> Iterator[tuple[str, int]]:
 
 
 _SHAPES: dict[str, Callable] = {
-    'image': lambda new, c, h, w: new(BATCH_SIZE, c, h, w),
+    'image': lambda new, c, h, w: new(
+        1 if h * w > LARGE_IMAGE else BATCH_SIZE, c, h, w),
     'sequence': lambda new, c, h, w: new(BATCH_SIZE, c, h),
     'video': lambda new, c, h, w: new(BATCH_SIZE, c, 8, h, w),
     'tokens': lambda new, c, h, w: new(BATCH_SIZE, h, c),

@@ -1,5 +1,7 @@
 """The four checks of one stock model under the override."""
 import contextlib
+import os
+import resource
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
@@ -142,6 +144,7 @@ def check_placement(stock_model: StockModel, stock: nn.Module,
     model = build_with_acon(  # (1)
         stock_model.package, with_override(stock_model.model, placement),
         stock)
+    assert acon_modules(model), '(1) nothing is swapped'
     with kept(stock):  # the norms' statistics
         deviation, own_backbone = _check_outputs(  # (2)
             stock_model, stock, model)
@@ -201,8 +204,16 @@ def _limited(seconds: int) -> Iterator[None]:
         raise TimeoutError(f'took more than {seconds} s') from None
 
 
-def prepare_process() -> None:
-    """One thread, no chatter, and the libraries that are installed."""
+def prepare_process(jobs: int = 1) -> None:
+    """One thread, no chatter, and the libraries that are installed.
+
+    Args:
+        jobs (int): Processes that share the memory: a model that needs more
+            than a process's part gets its row, and the others go on.
+    """
+    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // jobs
+    resource.setrlimit(resource.RLIMIT_DATA,
+                       (memory, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     make_importable()
     register_libraries()
     warnings.simplefilter('ignore')
