@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+from argparse import ArgumentParser
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,16 +29,38 @@ def run(name: str) -> None:
             'and options as for the same tool of mmdet, mmseg or mmpretrain.')
     # not before: mim asks for the help first, which takes no time without
     from acon_mm.config_files import read_config
-    config = configs[0]
+    from acon_mm.data_check import check_data
+    path = configs[0]
     try:
-        scope = read_config(config).get('default_scope')
+        config = read_config(path)
+        scope = config.get('default_scope')
+        tool = find_tool(name, scope, path)
+        if not {'-h', '--help'} & set(sys.argv[1:]):
+            config.merge_from_dict(options_of(sys.argv[1:]))
+            check_data(config, ('train', 'val') if name == 'train.py'
+                       else ('test', ))
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None
-    hand_over(name, scope, config)
+    runpy.run_path(str(tool), run_name='__main__')
+
+
+def options_of(words: list[str]) -> dict:
+    """``--cfg-options`` of a command line."""
+    from acon_mm.config_files import Options
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument('--cfg-options', nargs='+', action=Options,
+                        default={})
+    return parser.parse_known_args(words)[0].cfg_options
 
 
 def hand_over(name: str, scope: str | None, source: str) -> None:
-    """Run a tool of a codebase with this command line.
+    """Run a tool of a codebase with this command line, see :func:`find_tool`.
+    """
+    runpy.run_path(str(find_tool(name, scope, source)), run_name='__main__')
+
+
+def find_tool(name: str, scope: str | None, source: str) -> Path:
+    """The file of a tool of a codebase.
 
     Args:
         name (str): File name of the tool.
@@ -65,4 +88,4 @@ def hand_over(name: str, scope: str | None, source: str) -> None:
     found = sorted(tools.rglob(name), key=lambda path: len(path.parts))
     if not found:
         raise SystemExit(f'{named} is no codebase with a {name}: {set_it}')
-    runpy.run_path(str(found[0]), run_name='__main__')
+    return found[0]
