@@ -8,6 +8,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
+from acon_mm import backbones
 from acon_mm.check.limit import acon_modules
 from acon_mm.check.weights import fill, open_branches
 
@@ -31,10 +32,13 @@ def build_stock(package: str, model_cfg: dict) -> nn.Module:
     return model
 
 
-def with_override(model_cfg: dict, placement: str) -> dict:
-    """The config of a model with the one-line override."""
-    return model_cfg | dict(type=f'acon_mm.{model_cfg["type"]}',
-                            placement=placement)
+def with_override(model_cfg: dict, placement: str,
+                  package: str = '') -> dict:
+    """The config of a model of ``package`` with the one-line override."""
+    name = model_cfg['type']
+    if name in backbones.__all__:  # which are of acon_mm itself
+        name = f'{package}.{name}'
+    return model_cfg | dict(type=f'acon_mm.{name}', placement=placement)
 
 
 def build_with_acon(package: str, model_cfg: dict,

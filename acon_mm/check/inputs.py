@@ -1,4 +1,5 @@
 """Small drawn inputs of any stock model."""
+import contextlib
 import inspect
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -6,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from acon_mm.probe import inputs
 from acon_mm.probe.inputs import BATCH_SIZE, LARGE_IMAGE
 
 # images that give every level of a pyramid a pixel; larger where they fail
@@ -66,6 +68,11 @@ def feeds(module: nn.Module) -> Iterator[Feed]:
     # joints, points and vectors
     yield Feed((noise(BATCH_SIZE, 8, 17, 3), ))
     yield Feed((noise(BATCH_SIZE, 2048, 6), ))
+    for feed in inputs.feeds(module):  # as the override tries them
+        with contextlib.suppress(ValueError):  # too large to try
+            values, named = feed.first()
+            if not named:
+                yield Feed(values)
 
 
 def sizes(model: nn.Module) -> list[int]:

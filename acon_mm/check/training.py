@@ -50,6 +50,10 @@ def check_training_step(stock_model: StockModel, stock: nn.Module,
         'no backward pass of the stock model' (DNLNet's on PyTorch 2.1).
     """
     model.train()
+    ours = [p for act in acon_modules(model).values()
+            for p in act.parameters() if p.requires_grad]
+    if not ours:  # in a frozen backbone (SAN's), as it should be
+        return 'frozen'
     try:
         wrapper = build_optim_wrapper(model, OPTIM_WRAPPER)
     except ValueError:
@@ -58,19 +62,20 @@ def check_training_step(stock_model: StockModel, stock: nn.Module,
         wrapper = build_optim_wrapper(model, OPTIM_WRAPPER | dict(
             paramwise_cfg=dict(OPTIM_WRAPPER['paramwise_cfg'],
                                bypass_duplicate=True)))
-    ours = [p for act in acon_modules(model).values()
-            for p in act.parameters() if p.requires_grad]
-    if not ours:  # in a frozen backbone (SAN's), as it should be
-        return 'frozen'
-    with _alone(ours, model):
-        step, loss = _loss(stock_model, stock, model)
-        wrapper.zero_grad()
-        try:
-            loss.backward()
-        except RuntimeError:
-            if _runs_backward(stock_model, stock):
-                raise
-            return 'no backward pass of the stock model'
+    wrapper.zero_grad()
+    # RevViT's gradients want those of the stock layers as well
+    for trained in (_alone(ours, model), contextlib.nullcontext()):
+        with trained:
+            step, loss = _loss(stock_model, stock, model)
+            if not isinstance(loss, Tensor):
+                continue
+            try:
+                loss.backward()
+            except RuntimeError:
+                if _runs_backward(stock_model, stock):
+                    raise
+                return 'no backward pass of the stock model'
+            break
     for path, act in acon_modules(model).items():
         for name, parameter in act.named_parameters():
             assert parameter.grad is None or parameter.grad.isfinite().all(

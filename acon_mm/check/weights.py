@@ -1,12 +1,13 @@
 """The weights that a stock model and its partner are compared on."""
 import contextlib
 from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import TypeVar
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+
+from acon_mm.probe.running import undisturbed
 
 # random numbers in (-1, 1), a prime number of them so that no row repeats
 POOL = torch.rand(
@@ -63,24 +64,20 @@ def is_by_the_weights(error: Exception) -> bool:
 
 @contextlib.contextmanager
 def kept(module: nn.Module, parameters: bool = False) -> Iterator[None]:
-    """Give a module its buffers back, its parameters too if asked for.
+    """Take back what runs change in a module.
 
-    Buffers are few; a copy of the parameters is as large as the model.
+    Its parameters only if asked for: a copy of them is as large as the
+    model.
     """
-    def tensors() -> dict[str, Tensor]:
-        return dict(chain(module.named_buffers(),
-                          module.named_parameters() if parameters else ()))
-
-    saved = {name: tensor.detach().clone()
-             for name, tensor in tensors().items()}
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for name, tensor in tensors().items():
-                # a table of positions may have grown to fit the image
-                if name in saved and tensor.shape == saved[name].shape:
-                    tensor.copy_(saved[name])
+    saved = [(p, p.detach().clone())
+             for p in (module.parameters() if parameters else ())]
+    with undisturbed(module):
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for parameter, value in saved:
+                    parameter.copy_(value)
 
 
 def open_branches(module: nn.Module) -> None:

@@ -142,7 +142,8 @@ def check_placement(stock_model: StockModel, stock: nn.Module,
         AssertionError: One does not hold; the message says which.
     """
     model = build_with_acon(  # (1)
-        stock_model.package, with_override(stock_model.model, placement),
+        stock_model.package,
+        with_override(stock_model.model, placement, stock_model.package),
         stock)
     assert acon_modules(model), '(1) nothing is swapped'
     with kept(stock):  # the norms' statistics
