@@ -10,6 +10,8 @@ from mmcv.cnn.bricks import Swish
 from mmengine.registry import MODELS
 
 from acon_mm.check import build
+from acon_mm.check.compare import first_run
+from acon_mm.check.subject import StockModel
 
 TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 sys.path.append(str(TOOLS))
@@ -41,6 +43,43 @@ def test_models_of_a_library_are_built_by_the_scope(scope, monkeypatch):
     finally:
         del MODELS.children['toys']
     assert [(e.path, e.width) for e in ours.swap_report.swapped] == [('1', 4)]
+
+
+SMALL_VIT = dict(img_size=32, patch_size=16, arch=dict(
+    embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64))
+
+
+@pytest.mark.parametrize('model, step', [
+    # a name that acon_mm has of its own
+    (dict(type='ShuffleNetV2', widen_factor=0.5), 'tensor'),
+    (dict(type='ResNet', depth=18, frozen_stages=4, norm_eval=True),
+     'frozen'),
+    # its backward pass wants the gradient of its first layer's output
+    (dict(SMALL_VIT, type='RevVisionTransformer'), 'tensor')])
+def test_backbones_of_mmpretrain_pass(model, step, scope):
+    scope('mmpretrain')
+    row = checks.check_model(
+        StockModel('mmpretrain', ['a.py'], model, None), 300)
+    assert row['stock'] == row['paper'] == row['all'] == 'pass', row
+    assert row['paper_swapped'] > 0
+    assert step in row['all_step']
+
+
+def test_a_net_of_one_size_gets_images_of_it():
+    net = nn.Sequential(nn.Conv2d(3, 4, 32, 32), nn.ReLU(), nn.Flatten(),
+                        nn.Linear(4 * 7 * 7, 2))
+    _, feed, outputs = first_run(net)
+    assert feed.values[0].shape == (2, 3, 224, 224)
+    assert [out.shape for out in outputs] == [(2, 2)]
+
+
+def test_a_model_that_keeps_its_activations_does_not_pass(scope,
+                                                          monkeypatch):
+    scope('mmpretrain')
+    monkeypatch.setattr(checks, 'acon_modules', lambda model: {})
+    row = checks.check_model(StockModel(
+        'mmpretrain', ['a.py'], dict(type='ResNet', depth=18), None), 300)
+    assert row['paper'].endswith('(1) nothing is swapped'), row['paper']
 
 
 @pytest.mark.parametrize('act, swept', [
