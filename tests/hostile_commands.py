@@ -45,6 +45,7 @@ CHECKPOINTS = {
     'numbers.pth': {3: torch.zeros(1)},
     'epoch.pth': dict(epoch=3),
     'foreign.pth': {'conv.weight': torch.zeros(1)},
+    'nan.pth': {'conv.weight': torch.tensor([0., torch.nan])},
 }
 
 
@@ -85,6 +86,7 @@ COMMANDS = [
         ('epoch.pth out.pth', "entry 'epoch' .* is a int and no tensor: giv"),
         ('bare.pth out.pth', 'none of the released ACON networks: give a'),
         ('foreign.pth out.pth', "'conv.weight'.* is none of the released"),
+        ('nan.pth out.pth', 'nan.pth has NaN among the .* of conv.weight: t'),
         ('foreign.pth out.pth --keep-heads', 'arguments: --keep-heads')),
     *rows(
         'publish_model.py',

@@ -15,6 +15,7 @@ from mmengine.runner import Runner, load_checkpoint, save_checkpoint
 from torch import nn
 
 from acon_mm import AconC, MetaAconC
+from acon_mm.checkpoints import load_released
 from acon_mm.functional.torch_versions import VERSION
 
 LIMIT = 500_000  # bytes that a file may have
@@ -143,6 +144,27 @@ def test_a_truncated_checkpoint_is_an_error_and_changes_nothing(trained):
                        r'checkpoint \(.+\): it is damaged or cut short'):
         runner.train()
     assert contents(trained) == before
+
+
+def test_a_diverged_checkpoint_is_refused_and_changes_nothing(trained):
+    path = trained / 'epoch_1.pth'
+    content = torch.load(path, weights_only=False)
+    name = next(iter(content['state_dict']))
+    content['state_dict'][name].view(-1)[-1] = torch.nan
+    torch.save(content, path)
+    before = contents(trained)
+    runner = make_runner(trained, 2, resume=True)
+    with pytest.raises(ValueError, match=f'epoch_1.pth has NaN among the numb'
+                       f'ers of {name}: take a checkpoint from before'):
+        runner.train()
+    assert contents(trained) == before
+
+
+def test_infinity_may_be_a_mask(tmp_path):
+    path = tmp_path / 'masked.pth'
+    torch.save({'mask': torch.tensor([0., -torch.inf])}, path)
+    load_checkpoint(torch.nn.Identity(), str(path))
+    assert load_released(path)['mask'][1] == -torch.inf
 
 
 def loading(model, path):

@@ -22,16 +22,17 @@ def load_released(path: str) -> Any:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is damaged or holds more than tensors.
+        ValueError: The file is damaged, holds more than tensors, or a NaN.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
             f'{path} is not a file: give the downloaded checkpoint.')
     try:
-        return torch.load(path, map_location='cpu', weights_only=True)
+        content = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # a damaged pickle raises almost anything
         raise ValueError(f'{path} cannot be read as a checkpoint of tensors '
                          f'({_reason(error)}): download it again.') from error
+    return _of_numbers(content, path)
 
 
 def load_local(filename: str, map_location: Any = None) -> Any:
@@ -40,20 +41,34 @@ def load_local(filename: str, map_location: Any = None) -> Any:
     Raises:
         FileNotFoundError: There is no such file.
         UnpicklingError: The file holds what is not declared safe.
-        ValueError: The file is damaged.
+        ValueError: The file is damaged, or weights of it are NaN.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'{filename} is no file: give the path of a '
                                 'checkpoint.')
     try:
-        return torch.load(path, map_location=map_location, **SAFE)
+        content = torch.load(path, map_location=map_location, **SAFE)
     except UnpicklingError:
         raise
     except Exception as error:
         raise ValueError(
             f'{filename} cannot be read as a checkpoint ({_reason(error)}): '
             'it is damaged or cut short, take another.') from error
+    return _of_numbers(content, filename)
+
+
+def _of_numbers(content: Any, path: str) -> Any:
+    """The content, of which no weight is NaN; infinity may be a mask."""
+    state = content.get('state_dict', content) if isinstance(
+        content, dict) else None
+    for name, value in (state.items() if isinstance(state, dict) else ()):
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and (
+                value.isnan().any()):
+            raise ValueError(
+                f'{path} has NaN among the numbers of {name}: take a '
+                'checkpoint from before its training diverged.')
+    return content
 
 
 def config_in(checkpoint: Any) -> str | None:
