@@ -28,18 +28,25 @@ from acon_mm.functional.cuda import meta as triton_meta
 from acon_mm.functional.cuda import norm as triton_norm
 from acon_mm.functional.cuda import op as triton
 
+A100, H100, B200 = (GPUTarget('cuda', sm, 32) for sm in (80, 90, 100))
+MI300 = GPUTarget('hip', 'gfx942', 64)
 
-class H100:
+
+class Gpu:
     """Triton's driver of one, as far as compiling asks it."""
 
+    def __init__(self, target):
+        self.target = target
+
     def get_current_device(self):
-        return 'H100'
+        return str(self.target)
 
     def get_current_stream(self, device):
         return 0
 
     def get_current_target(self):
-        return GPUTarget('cuda', 90, 32)
+        return self.target
+
 
 # kernels that move the large tensors; the others run on (N, C) at most
 LARGE = {'statistics', 'forward', 'backward', 'sums', 'inputs'}
@@ -55,7 +62,7 @@ def compiled(monkeypatch, tmp_path):
             kernel.warmup(*args, grid=grid, **options))
 
     monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
-    monkeypatch.setattr(driver, '_active', H100())
+    monkeypatch.setattr(driver, '_active', Gpu(H100))
     monkeypatch.setattr(JITFunction, '__getitem__', launch)
     return kernels
 
@@ -77,9 +84,7 @@ def test_kernels_compile_for_a_gpu(shape, memory_format, beta, affine, dtype,
     for kernel in compiled:
         ptx = kernel.asm['ptx']
         assert 'atom' not in ptx
-        # 16 bytes of x at a time
-        assert 'ld.global.v4.b32' in ptx or re.search(
-            r'cp\.async\.cg\.shared\.global .*, 0x10', ptx)
+        assert _reads_wide(kernel)
         assert not re.search(r'[ls][dt]\.global\.b16', ptx)
         registers, spilled = _usage(kernel, tmp_path)
         # a multiprocessor's 65536 are for two or three programs
@@ -87,6 +92,36 @@ def test_kernels_compile_for_a_gpu(shape, memory_format, beta, affine, dtype,
         assert registers <= (80 if narrow and beta != 'element' else 128)
         # an affine of a norm and a beta per element never go together
         assert spilled == 0 or beta == 'element' and affine
+
+
+@pytest.mark.parametrize('gpu', [A100, B200, MI300],
+                         ids=lambda gpu: str(gpu.arch))
+@pytest.mark.parametrize('memory_format', [
+    torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
+def test_kernels_compile_for_other_gpus(dtype, memory_format, gpu, compiled,
+                                        tmp_path, monkeypatch):
+    monkeypatch.setattr(driver, '_active', Gpu(gpu))
+    if gpu.backend == 'hip':
+        monkeypatch.setattr(torch.version, 'hip', '6.4')
+        monkeypatch.setattr(triton_grid, '_launch_of',
+                            triton_grid._launch_of.__wrapped__)
+    case = Case((2, 256, 25, 40), 1, 'channel', memory_format, False)
+    case.call(triton.acon, case.make(dtype)).sum().backward()
+    assert [kernel.metadata.name for kernel in compiled] == [
+        'forward', 'backward']
+    for kernel in compiled:
+        if gpu.backend == 'hip':
+            code = kernel.asm['amdgcn']
+            assert 'vgpr_spill_count: 0' in code and 'atomic' not in code
+            # a wavefront of 64 threads has 512 registers, of two programs
+            assert int(re.search(r'\.vgpr_count: +(\d+)', code)[1]) <= 128
+        else:
+            assert _usage(kernel, tmp_path)[1] == 0
+            assert _reads_wide(kernel)
+    # 16 bytes of x at a time
+    assert gpu.backend == 'cuda' or 'load_dwordx4' in (
+        compiled[0].asm['amdgcn'])
 
 
 def test_the_first_kernel_compiles_for_a_gpu(compiled):
@@ -161,8 +196,7 @@ def test_norm_and_acon_compile_for_a_gpu(shape, memory_format, dtype,
         _assert_little_spilled(kernel, tmp_path)
         if kernel.metadata.name in ('statistics', 'sums', 'inputs'):
             assert _usage(kernel, tmp_path)[0] <= 128
-            assert 'ld.global.v4.b32' in kernel.asm['ptx'] or re.search(
-                r'cp\.async\.cg\.shared\.global .*, 0x10', kernel.asm['ptx'])
+            assert _reads_wide(kernel)
 
 
 @pytest.mark.parametrize('shape', [(16, 256, 100, 168), (64, 256, 50, 84),
@@ -178,6 +212,12 @@ def test_few_threads_of_large_tensors_are_idle(shape, dtype):
         # a multiprocessor of an H100 has four programs at a time, of 132
         programs, segments = launch.grid
         assert programs * segments > 10 * 4 * 132
+
+
+def _reads_wide(kernel):
+    """Whether it reads 16 bytes at a time."""
+    return 'ld.global.v4.b32' in kernel.asm['ptx'] or re.search(
+        r'cp\.async\.cg\.shared\.global .*, 0x10', kernel.asm['ptx'])
 
 
 def _assert_little_spilled(kernel, folder):
