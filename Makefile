@@ -4,7 +4,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage docs matrix mmcv-times gpu-check lint clean
+.PHONY: help demo test coverage docs matrix mmcv-times gpu-check lint audit \
+	clean
 
 # A Python from 3.10 to 3.13. A torch that it can import (a CUDA build, say) is
 # used instead of a new one.
@@ -31,6 +32,7 @@ help:
 	@echo 'make docs       build the documentation; warnings are errors'
 	@echo 'make coverage   run the tests, report the lines that they reach'
 	@echo 'make lint       check the style and the types'
+	@echo 'make audit      look for known vulnerabilities of what is installed'
 	@echo 'make clean      remove what these made: .venv, the drawn images and'
 	@echo '                the demo'"'"'s results; your data and trainings stay'
 	@echo 'PYTHON=python3.11 chooses the Python; its torch, if any, is kept'
@@ -70,6 +72,12 @@ mmcv-times: $(ENVIRONMENT)
 lint: $(ENVIRONMENT)
 	@$(IN_VENV) ruff check .
 	@$(IN_VENV) mypy
+
+audit: $(ENVIRONMENT)
+	@test -x $(MATRIX)/audit/bin/pip-audit || { \
+		$(PYTHON) -m venv $(MATRIX)/audit && $(MATRIX)/audit/bin/python \
+		-m pip install --quiet pip-audit==2.10.1; }
+	@$(MATRIX)/audit/bin/pip-audit --path $(VENV)/lib/python3.*/site-packages
 
 clean:
 	rm -rf $(VENV) docs/_build data/shapes_coco data/shapes_cityscapes \
