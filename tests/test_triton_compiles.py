@@ -96,9 +96,9 @@ def test_kernels_compile_for_a_gpu(shape, memory_format, beta, affine, dtype,
 
 @pytest.mark.parametrize('gpu', [A100, B200, MI300],
                          ids=lambda gpu: str(gpu.arch))
-@pytest.mark.parametrize('memory_format', [
-    torch.contiguous_format, torch.channels_last], ids=str)
-@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize('dtype, memory_format', [
+    (torch.float32, torch.contiguous_format),
+    (torch.bfloat16, torch.channels_last)])
 def test_kernels_compile_for_other_gpus(dtype, memory_format, gpu, compiled,
                                         tmp_path, monkeypatch):
     monkeypatch.setattr(driver, '_active', Gpu(gpu))
