@@ -23,15 +23,6 @@ cpu_torchvision.make_importable()
 config_utils.load = functools.cache(config_utils.load)
 
 
-# files of tests that take half a minute each
-LONG = ('test_training.py', 'test_mim.py', 'test_demo.py')
-
-
-def pytest_collection_modifyitems(items):
-    # first, or the other processes wait for them at the end
-    items.sort(key=lambda item: item.path.name not in LONG)
-
-
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
