@@ -71,6 +71,16 @@ def _check_coco(split: str, dataset: dict, classes: tuple[str, ...]) -> None:
     if not isinstance(content, dict) or not content.get('images'):
         raise ValueError(f'{told} has no images: give annotations in the '
                          'format of COCO.')
+    try:
+        _check_content(split, dataset, classes, content, told)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(
+            f'{told} is not as COCO has it ({type(error).__name__}: '
+            f'{error}): give annotations in its format.') from error
+
+
+def _check_content(split: str, dataset: dict, classes: tuple[str, ...],
+                   content: dict, told: str) -> None:
     ids = {category['id'] for category in content.get('categories', ())
            if category['name'] in classes}
     if classes and not ids:

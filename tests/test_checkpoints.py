@@ -135,27 +135,25 @@ def test_a_link_and_a_device_are_written_to(tmp_path):
     assert Path('/dev/null').is_char_device()
 
 
-def test_a_truncated_checkpoint_is_an_error_and_changes_nothing(trained):
-    path = trained / 'epoch_1.pth'
+def truncate(path):
     path.write_bytes(path.read_bytes()[:-500])
-    before = contents(trained)
-    runner = make_runner(trained, 2, resume=True)
-    with pytest.raises(ValueError, match=r'epoch_1.pth cannot be read as a '
-                       r'checkpoint \(.+\): it is damaged or cut short'):
-        runner.train()
-    assert contents(trained) == before
 
 
-def test_a_diverged_checkpoint_is_refused_and_changes_nothing(trained):
-    path = trained / 'epoch_1.pth'
+def diverge(path):
     content = torch.load(path, weights_only=False)
-    name = next(iter(content['state_dict']))
-    content['state_dict'][name].view(-1)[-1] = torch.nan
+    next(iter(content['state_dict'].values())).view(-1)[-1] = torch.nan
     torch.save(content, path)
+
+
+@pytest.mark.parametrize('spoil, words', [
+    (truncate, r'cannot be read as a checkpoint \(.+\): it is damaged or cut'),
+    (diverge, r'has NaN among the numbers of \S+: take a checkpoint from')])
+def test_a_bad_checkpoint_is_an_error_and_changes_nothing(spoil, words,
+                                                          trained):
+    spoil(trained / 'epoch_1.pth')
     before = contents(trained)
     runner = make_runner(trained, 2, resume=True)
-    with pytest.raises(ValueError, match=f'epoch_1.pth has NaN among the numb'
-                       f'ers of {name}: take a checkpoint from before'):
+    with pytest.raises(ValueError, match=f'epoch_1.pth {words}'):
         runner.train()
     assert contents(trained) == before
 

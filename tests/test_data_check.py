@@ -53,6 +53,8 @@ COCO = [
      'has no boxes of its classes: annotate'),
     (edited(lambda content: content['categories'].clear()),
      r'has the categories \[\] and none of the classes'),
+    (edited(lambda content: content['images'][0].pop('file_name')),
+     "is not as COCO has it .KeyError: 'file_name'.: give"),
     (edited(renamed), r"categories \['CIRCLE', .* none of .*\['circle', "),
     (emptied('train2017'), 'the first image of ann_file .*, is no file: '),
 ]

@@ -5,6 +5,7 @@ import torch.nn as nn
 from override_cases import acons
 
 from acon_mm import swap_activations
+from acon_mm.probe.inputs import feeds
 
 
 class Probed(nn.Module):
@@ -79,3 +80,11 @@ def test_a_larger_image_where_a_small_one_fails():
 def test_a_pass_that_fails_tells_no_width():
     with pytest.raises(ValueError, match=r'Probed.relu .* cannot be known'):
         swap_activations(Probed(1000, 1000), dict(type='AconC'))
+
+
+@pytest.mark.parametrize('size, batch', [(224, 2), (1024, 1)])
+def test_large_images_are_run_one_by_one(size, batch):
+    net = nn.Sequential(nn.Conv2d(3, 4, 1))
+    net.img_size = size  # as a transformer of one size has it
+    (image, ), _ = next(feeds(net)).first()
+    assert image.shape == (batch, 3, size, size)

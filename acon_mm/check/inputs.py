@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from acon_mm.probe import inputs
-from acon_mm.probe.inputs import BATCH_SIZE, LARGE_IMAGE
+from acon_mm.probe.inputs import BATCH_SIZE, images_of
 
 # images that give every level of a pyramid a pixel; larger where they fail
 SIZES = (64, 128, 256, 320, 512)
@@ -92,9 +92,8 @@ def noise(*shape: int) -> Tensor:
 
 
 def images(height: int, width: int, channels: int = 3) -> Tensor:
-    """(2, channels, height, width) of noise; large ones one by one."""
-    return noise(1 if height * width > LARGE_IMAGE else BATCH_SIZE,
-                 channels, height, width)
+    """(N, channels, height, width) of noise, N 1 or 2."""
+    return noise(images_of(height, width), channels, height, width)
 
 
 def image_channels(model: nn.Module) -> int:

@@ -32,7 +32,7 @@ def load_released(path: str) -> Any:
     except Exception as error:  # a damaged pickle raises almost anything
         raise ValueError(f'{path} cannot be read as a checkpoint of tensors '
                          f'({_reason(error)}): download it again.') from error
-    return _of_numbers(content, path)
+    return _without_nan(content, path)
 
 
 def load_local(filename: str, map_location: Any = None) -> Any:
@@ -55,10 +55,10 @@ def load_local(filename: str, map_location: Any = None) -> Any:
         raise ValueError(
             f'{filename} cannot be read as a checkpoint ({_reason(error)}): '
             'it is damaged or cut short, take another.') from error
-    return _of_numbers(content, filename)
+    return _without_nan(content, filename)
 
 
-def _of_numbers(content: Any, path: str) -> Any:
+def _without_nan(content: Any, path: str) -> Any:
     """The content, of which no weight is NaN; infinity may be a mask."""
     state = content.get('state_dict', content) if isinstance(
         content, dict) else None

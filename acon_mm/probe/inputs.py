@@ -80,6 +80,11 @@ def _of_openmmlab(module: nn.Module, reference: Tensor) -> Iterator[Feed]:
                 (first, second, more), second == 'loss' != first)
 
 
+def images_of(height: int, width: int) -> int:
+    """How many images of a size are run at once."""
+    return 1 if height * width > LARGE_IMAGE else BATCH_SIZE
+
+
 def _all_sizes(module: nn.Module) -> Iterator[tuple]:
     fixed = {_pair(getattr(part, 'img_size', None))
              for part in module.modules()}
@@ -172,8 +177,7 @@ def _of_leaf(layer: nn.Module) -> Iterator[tuple[str, int]]:
 
 
 _SHAPES: dict[str, Callable] = {
-    'image': lambda new, c, h, w: new(
-        1 if h * w > LARGE_IMAGE else BATCH_SIZE, c, h, w),
+    'image': lambda new, c, h, w: new(images_of(h, w), c, h, w),
     'sequence': lambda new, c, h, w: new(BATCH_SIZE, c, h),
     'video': lambda new, c, h, w: new(BATCH_SIZE, c, 8, h, w),
     'tokens': lambda new, c, h, w: new(BATCH_SIZE, h, c),

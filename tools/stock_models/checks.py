@@ -213,8 +213,10 @@ def prepare_process(jobs: int = 1) -> None:
             than a process's part gets its row, and the others go on.
     """
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // jobs
-    resource.setrlimit(resource.RLIMIT_DATA,
-                       (memory, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard != resource.RLIM_INFINITY:
+        memory = min(memory, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, hard))
     make_importable()
     register_libraries()
     warnings.simplefilter('ignore')
