@@ -2,6 +2,7 @@
 import csv
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,6 +116,24 @@ def test_what_is_finished_is_not_trained_again(compared, data):
     assert again.returncode == 0, again.stderr
     assert 'to train' not in again.stdout
     assert rows(work_dir) == before
+
+
+def test_fine_tuning_begins_where_the_base_ended(compared, data, tmp_path):
+    shutil.copytree(compared[0], tmp_path / 'tuned')
+    done = run(data, tmp_path / 'tuned', '--base', 'ReLU',
+               arms=['AconC:init=match,open=1'])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '1 of 2 runs to train' in done.stdout
+    base, _, tuned = rows(tmp_path / 'tuned')
+    assert tuned['task'] == f'{CONFIG.stem}_from-ReLU'
+    points = [point.split(':') for point in tuned['curve'].split()]
+    assert [at for at, _ in points] == ['0', '2', '4']
+    assert float(points[0][1]) == float(base['value'])
+    beta, _ = tuned['beta'].split()
+    assert .5 < float(beta) < 1.5  # the hook has led it there
+    log = (tmp_path / 'tuned' / tuned['task'] / 'AconC_init=match_open=1/0'
+           / 'log.txt').read_text()
+    assert 'Load checkpoint from' in log and 'Traceback' not in log
 
 
 def test_a_table_of_another_config_is_refused(compared, data):

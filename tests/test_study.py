@@ -16,7 +16,8 @@ from acon_mm.study.learned import GRID, Betas, describe
 from acon_mm.study.page import write_page
 from acon_mm.study.pictures import PictureClassifier, Pictures, TopOne
 from acon_mm.study.plans import STUDIES
-from acon_mm.study.runs import load_task, plan
+from acon_mm.study.queue import _next
+from acon_mm.study.runs import load_task, plan, plan_fine_tuning
 from acon_mm.study.statistics import paired
 from acon_mm.study.table import add_run, check_rows, curve, read_rows
 from acon_mm.study.training import CURVE, Record
@@ -96,6 +97,31 @@ def test_a_run_has_its_seed_its_data_and_its_folder(task, tmp_path):
     assert config.data_root == f'{tmp_path}/mine/sets/'
     assert config.study.metric == 'coco/bbox_mAP'
     assert config.default_hooks.checkpoint.interval == 2
+
+
+def test_fine_tuning_begins_with_the_base_of_its_seed(task, tmp_path):
+    runs = plan_fine_tuning(
+        task(), parse_arm('ReLU'),
+        map(parse_arm, ('ReLU', 'AconC:init=match,open=2')), 2, tmp_path)
+    assert [(r.task.name, r.arm.name, r.seed) for r in runs] == [
+        ('small', 'ReLU', 0), ('small', 'ReLU', 1),
+        ('small_from-ReLU', 'ReLU', 0),
+        ('small_from-ReLU', 'AconC:init=match,open=2', 0),
+        ('small_from-ReLU', 'ReLU', 1),
+        ('small_from-ReLU', 'AconC:init=match,open=2', 1)]
+    assert len({run.folder for run in runs}) == 6
+    assert _next(runs[2:]) is None  # no base is trained yet
+    (tmp_path / 'small/ReLU/1').mkdir(parents=True)
+    (tmp_path / 'small/ReLU/1/result.json').write_text('{"value": 1}')
+    (tmp_path / 'small/ReLU/1/last_checkpoint').write_text('mine.pth')
+    assert _next(runs[2:]) is runs[4]
+    config = Config.fromfile(runs[5].write_config('data'))
+    assert config.load_from == 'mine.pth' and config.study.begins_trained
+    assert config.default_hooks.opening == dict(
+        type='acon_mm.OpenSwitchHook', beta=2)
+    assert config.model.backbone.act_cfg == dict(type='AconC', init='match')
+    scratch = Config.fromfile(runs[0].write_config('data'))
+    assert not scratch.get('load_from') and not scratch.study.begins_trained
 
 
 def test_the_end_must_be_validated(task):

@@ -2,6 +2,7 @@
 
   python tools/compare_activations.py CONFIG --seeds 5 \\
       --activations ReLU PReLU AconC:init=leaky 'AconC:p1=1,p2=0.1,beta=3'
+  python tools/compare_activations.py CONFIG --base ReLU
   python tools/compare_activations.py --size small     the built-in study
   python tools/compare_activations.py --size small --report-only
 
@@ -11,6 +12,8 @@ table (CSV, a row for each run), a page and charts.
 import argparse
 import signal
 import sys
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import torch
@@ -23,7 +26,13 @@ from acon_mm.study.charts import draw_charts
 from acon_mm.study.page import write_page
 from acon_mm.study.plans import BASELINES, CORE, OPEN, STUDIES
 from acon_mm.study.queue import alone_in, train_all
-from acon_mm.study.runs import Run, load_task, plan
+from acon_mm.study.runs import (
+    Run,
+    Task,
+    load_task,
+    plan,
+    plan_fine_tuning,
+)
 from acon_mm.study.table import add_run, check_rows, read_rows
 
 CONFIGS = Path('configs')
@@ -46,18 +55,27 @@ def parse_args() -> argparse.Namespace:
     add('--placement', default='all',
         help='where a stock backbone gets them (default: all)')
     add('--metric', help='name of the value to compare')
-    add('--load-from', type=Path, help='weights that every run begins with')
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument('--load-from', type=Path,
+                       help='weights that every run begins with')
+    begin.add_argument('--base', metavar='ACT', help='train this first, '
+                       'each seed its own, and begin with its weights')
     add('--cfg-options', nargs='+', action=Options, default={})
     add('--data', default='data', help='what data/ of configs is')
     add('--out', type=Path, help='the table; page and charts lie beside it')
     add('--work-dir', type=Path, help='for checkpoints and logs')
     add('--jobs', type=int, default=1,
         help='trainings at a time without a GPU (default: 1)')
+    add('--tasks', nargs='+', metavar='TASK',
+        help='train these of the study alone, as fnmatch reads them')
     add('--report-only', action='store_true',
         help='train nothing, write page and charts of the table again')
     args = parser.parse_args()
     if (args.config is None) == (args.size is None):
         parser.error('give a config, or --size for the built-in study')
+    if args.size and (args.load_from or args.base):
+        parser.error('--load-from and --base are for a config; --size has '
+                     'its own')
     if args.seeds < 1 or args.jobs < 1:
         parser.error('--seeds and --jobs must be positive')
     return args
@@ -68,16 +86,26 @@ def plan_runs(args: argparse.Namespace) -> list[Run]:
     if args.size is None:
         task = load_task(args.config, args.cfg_options, args.placement,
                          args.metric, args.load_from)
-        arms = map(parse_arm, args.activations)
-        return plan([task], arms, args.seeds, args.work_dir)
+        return plan_task(task, args.activations, args.seeds, args.base,
+                         args.work_dir)
     runs = []
     for part in STUDIES[args.size]:
         task = load_task(CONFIGS / part.config, args.cfg_options,
                          args.placement)
-        runs += plan([task], map(parse_arm, part.activations), part.seeds,
-                     args.work_dir)
-    # one seed of everything before the next
+        runs += plan_task(task, part.activations, part.seeds, part.base,
+                          args.work_dir)
+    # one seed of everything before the next, and what two parts share once
+    runs = list({run.key: run for run in runs}.values())
     return sorted(runs, key=lambda run: run.seed)
+
+
+def plan_task(task: Task, activations: Sequence[str], seeds: int,
+              base: str | None, work_dir: Path) -> list[Run]:
+    """The runs of one task."""
+    arms = map(parse_arm, activations)
+    if base is None:
+        return plan([task], arms, seeds, work_dir)
+    return plan_fine_tuning(task, parse_arm(base), arms, seeds, work_dir)
 
 
 def set_defaults(args: argparse.Namespace) -> None:
@@ -125,13 +153,22 @@ def missing(args: argparse.Namespace, runs: list[Run],
     return sentences + list(OPEN if args.size else ())
 
 
+def chosen(tasks: Sequence[str] | None, runs: list[Run]) -> list[Run]:
+    """Those of some tasks, and what they begin with."""
+    named = [run for run in runs if tasks is None or any(
+        fnmatchcase(run.task.name, task) for task in tasks)]
+    keys = {run.key for run in named} | {
+        run.base.key for run in named if run.base is not None}
+    return [run for run in runs if run.key in keys]
+
+
 def train(args: argparse.Namespace, runs: list[Run],
           console: Console) -> list[str]:
     """Train what has no row yet; a sentence for each run that failed."""
     done = {(row['task'], row['activation'], row['seed'])
             for row in read_rows(args.out)}
     waiting = []
-    for run in runs:
+    for run in chosen(args.tasks, runs):
         if run.key in done:
             continue
         run.check_folder()

@@ -8,6 +8,8 @@ from acon_mm import backbones  # noqa: F401  registers them
 from acon_mm.registry import MODELS, SCOPE
 from acon_mm.starts import Start
 
+OPEN = 'open'
+
 
 class Arm(NamedTuple):
     """An activation with its start.
@@ -15,9 +17,12 @@ class Arm(NamedTuple):
     Attributes:
         name (str): As it was written, e.g. 'AconC:init=leaky'.
         act_cfg (dict): What a config needs.
+        open (float, optional): Where :class:`acon_mm.OpenSwitchHook` leads
+            beta; None without it.
     """
     name: str
     act_cfg: dict[str, Any]
+    open: float | None = None
 
     @property
     def folder(self) -> str:
@@ -27,7 +32,10 @@ class Arm(NamedTuple):
 
 
 def parse_arm(text: str) -> Arm:
-    """``TYPE`` or ``TYPE:key=value,key=value``; p1, p2, beta are a start.
+    """``TYPE`` or ``TYPE:key=value,key=value``.
+
+    The keys are those of its config; p1, p2 and beta are a start, and
+    ``open=1`` is OpenSwitchHook with this beta.
 
     Raises:
         ValueError: ``text`` is no such thing.
@@ -45,7 +53,7 @@ def parse_arm(text: str) -> Arm:
         (start if key in Start._fields else act_cfg)[key] = _literal(value)
     if start:
         act_cfg['start'] = start
-    return Arm(text, act_cfg)
+    return Arm(text, act_cfg, act_cfg.pop(OPEN, None))
 
 
 def _literal(text: str) -> Any:
@@ -79,4 +87,7 @@ def put(arm: Arm, config: Config, placement: str) -> None:
     if scope != SCOPE and not scope.startswith(f'{SCOPE}.'):
         backbone['type'] = f'{SCOPE}.{backbone["type"]}'
     backbone['act_cfg'] = dict(arm.act_cfg)
+    if arm.open is not None:
+        config.merge_from_dict({'default_hooks.opening': dict(
+            type=f'{SCOPE}.OpenSwitchHook', beta=arm.open)})
 

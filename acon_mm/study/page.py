@@ -3,8 +3,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import stdev
 
-from acon_mm.study.statistics import Difference, by_seed, paired
-from acon_mm.study.table import Rows, numbers
+from acon_mm.study.statistics import Difference, by_seed, paired, percent
+from acon_mm.study.table import Rows, curve, numbers
 from acon_mm.whole_files import whole
 
 HEAD = """# Which activation is better for the same budget?
@@ -16,7 +16,9 @@ metrics are per cent, the standard deviation is that over seeds. A difference
 is the mean over seeds of an activation's metric less the baseline's with the
 same seed, with its 95% interval (Student's t); **better** and *worse* mean an
 interval that excludes 0, everything else is undecided. p1, p2 and beta are
-the mean over all channels of all layers after training. Times are those of a
+the mean over all channels of all layers after training. What begins with
+trained weights has the metric before the first step too, where the swap alone
+shows, and a *base* trained with its seed. Times are those of a
 machine that did other work as well: docs/benchmarks compares speed.
 """
 
@@ -78,26 +80,35 @@ def _section(rows: Rows, task: str,
              baselines: Sequence[str]) -> Iterator[str]:
     own = [row for row in rows if row['task'] == task]
     first = own[0]
+    before = not curve(first)[0][0]
     names = activations(rows, task)
     baselines = [name for name in baselines if name in names]
     yield (f'{first["metric"]} after {first["iterations"]} iterations. '
            f'{_where(own)}.')
     yield ''
     yield from _table_head([
-        'activation', 'seeds', 'mean', 'deviation',
+        'activation', 'seeds', *(['before'] if before else []), 'mean',
+        'deviation',
         *(f'less {name}' for name in baselines), 'ms an iteration',
         'peak MB', 'p1', 'p2', 'beta'])
     for name in names:
         values = by_seed(rows, task, name)
         mine = [row for row in own if row['activation'] == name]
         yield _line([
-            name, str(len(values)), f'{_mean(values.values()):.1f}',
+            name, str(len(values)),
+            *([_before(mine)] if before else []),
+            f'{_mean(values.values()):.1f}',
             _deviation(list(values.values())),
             *(_gap(name, base, difference(rows, task, name, base))
               for base in baselines),
             f'{_mean(float(r["ms_per_iteration"]) for r in mine):.0f}',
             f'{_mean(float(r["peak_mb"]) for r in mine):.0f}',
             *(_learned(mine, key) for key in ('p1', 'p2', 'beta'))])
+
+
+def _before(rows: Rows) -> str:
+    """The mean of the metric at the swap."""
+    return f'{_mean(percent(r["metric"], curve(r)[0][1]) for r in rows):.2f}'
 
 
 def _gap(name: str, baseline: str, gap: Difference | None) -> str:

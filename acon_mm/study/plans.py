@@ -1,7 +1,7 @@
 """The studies that are built in: what is trained, how often."""
 from typing import NamedTuple
 
-BASELINES = ('ReLU', 'SiLU', 'PReLU')
+BASELINES = ('ReLU', 'SiLU', 'PReLU', 'PReLU:init=0')
 # what a first look needs, in the order of the runs
 CORE = ('ReLU', 'PReLU', 'AconC:init=leaky', 'SiLU', 'AconC:init=paper')
 MORE = ('AconC:init=match', 'AconC:p1=1,p2=0,beta=1',
@@ -14,11 +14,22 @@ FAMILY = (
 DENSE = (*CORE, 'AconC:init=match', 'MetaAconC:init=leaky,norm_cfg=None')
 
 
+# from trained ReLU networks; PReLU begins as ReLU too
+WARM = ('ReLU', 'AconC:init=match', 'AconC:init=match,open=1',
+        'AconC:p1=1,p2=0,beta=1', 'PReLU:init=0')
+DEFAULT = ('MetaAconC:init=match', 'MetaAconC:init=match,open=1')
+
+
 class Part(NamedTuple):
-    """A config of ``configs/`` with its activations and seeds."""
+    """A config of ``configs/`` with its activations and seeds.
+
+    With a ``base`` each seed trains that first, and every activation goes on
+    from its weights.
+    """
     config: str
     activations: tuple[str, ...]
     seeds: int
+    base: str | None = None
 
 
 STUDIES: dict[str, tuple[Part, ...]] = {
@@ -30,7 +41,11 @@ STUDIES: dict[str, tuple[Part, ...]] = {
         Part('shapes/retinanet_r18_fpn_400i_shapes.py', DENSE, 3),
         Part('shapes/pspnet_r18-d8_200i_shapes.py', DENSE, 3),
         Part('study/retinanet_r18_fpn_400i_bccd.py', DENSE, 3),
-        Part('study/pspnet_r18-d8_400i_camvid.py', DENSE, 3)),
+        Part('study/pspnet_r18-d8_400i_camvid.py', DENSE, 3),
+        Part('study/retinanet_r18_fpn_400i_bccd.py', (*WARM, *DEFAULT), 5,
+             base='ReLU'),
+        Part('study/pspnet_r18-d8_400i_camvid.py', (*WARM, *DEFAULT), 5,
+             base='ReLU')),
     # a GPU, runs of a few minutes each
     'large': (
         Part('study/cifar10_mobilenetv1-1.0x_60e.py',
@@ -41,7 +56,6 @@ STUDIES: dict[str, tuple[Part, ...]] = {
 }
 # of the study as it is meant, what no part of the plans covers
 OPEN = (
-    'fine-tuning of trained models (warm starts), by --load-from',
     'backbones pretrained with each activation and then transferred',
     'Mask R-CNN; longer budgets and wider networks (--size large)',
     'why: gradients of p and beta, beta fixed, weight decay, learning rates '

@@ -63,9 +63,14 @@ def train_all(runs: list[Run], devices: list[str],
         total = progress.add_task('runs', total=len(runs))
         try:
             while waiting or workers:
-                while waiting and free:
-                    workers.append(_start(waiting.pop(0), free.pop(),
-                                          write_config, progress))
+                while free and (run := _next(waiting)):
+                    waiting.remove(run)
+                    workers.append(_start(run, free.pop(), write_config,
+                                          progress))
+                if not workers:
+                    return failures + [
+                        f'{run} has no base: {run.base} did not finish'
+                        for run in waiting]
                 time.sleep(.5)
                 for worker in [*workers]:
                     if worker.process.poll() is None:
@@ -87,6 +92,12 @@ def train_all(runs: list[Run], devices: list[str],
             for worker in workers:
                 worker.process.wait()
     return failures
+
+
+def _next(waiting: list[Run]) -> Run | None:
+    """The first run whose base, if it needs one, is trained."""
+    return next((run for run in waiting
+                 if run.base is None or run.base.result()), None)
 
 
 @contextmanager

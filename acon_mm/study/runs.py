@@ -3,11 +3,12 @@ import hashlib
 import json
 from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.runner import find_latest_checkpoint
 
 from acon_mm.config_files import read_config
 from acon_mm.study.arms import Arm, put
@@ -39,11 +40,20 @@ class Task:
 
 @dataclass(frozen=True)
 class Run:
-    """One training."""
+    """One training.
+
+    Attributes:
+        task (Task): What is trained.
+        arm (Arm): The activation.
+        seed (int): Of everything that is drawn.
+        folder (Path): For all that it writes.
+        base (Run, optional): The training whose weights it begins with.
+    """
     task: Task
     arm: Arm = field(compare=False)
     seed: int
     folder: Path
+    base: 'Run | None' = None
 
     def __str__(self) -> str:
         return f'{self.task.name}, {self.arm.name}, seed {self.seed}'
@@ -84,12 +94,15 @@ class Run:
             data (str): The folder that ``data/`` in a config stands for.
         """
         config = deepcopy(self.task.config)
+        if self.base is not None:
+            config.load_from = find_latest_checkpoint(self.base.folder)
         put(self.arm, config, self.task.placement)
         config = Config(_move_data(config.to_dict(), data))
         config.merge_from_dict(dict(
             work_dir=str(self.folder.resolve()),
             randomness=dict(seed=self.seed),
-            study=dict(metric=self.task.metric)))
+            study=dict(metric=self.task.metric,
+                       begins_trained=self.base is not None)))
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / SETTINGS).write_text(self.task.settings)
         path = self.folder / 'config.py'
@@ -184,3 +197,20 @@ def plan(tasks: Iterable[Task], arms: Iterable[Arm], seeds: int,
     return [
         Run(task, arm, seed, work_dir / task.name / arm.folder / str(seed))
         for seed in range(seeds) for task in tasks for arm in arms]
+
+
+def plan_fine_tuning(task: Task, base: Arm, arms: Iterable[Arm], seeds: int,
+                     work_dir: Path) -> list[Run]:
+    """For each seed the training of a base, and what goes on from it.
+
+    Args:
+        task (Task): It is trained twice, from scratch and from the base.
+        base (Arm): The activation that is there before the swap.
+        arms (Iterable[Arm]): What takes its place.
+        seeds (int): How many.
+        work_dir (Path): Where the folders go.
+    """
+    name = f'{task.name}_from-{base.folder}'
+    tuned = plan([replace(task, name=name)], arms, seeds, work_dir)
+    bases = plan([task], [base], seeds, work_dir)
+    return [*bases, *(replace(run, base=bases[run.seed]) for run in tuned)]

@@ -31,14 +31,17 @@ CURVE, STARTS = 'study/curve', 'study/starts'
 class Record(Hook):
     """Notes the metric of each validation and what was learned."""
 
-    def __init__(self, metric: str) -> None:
+    def __init__(self, metric: str, begins_trained: bool = False) -> None:
         self.metric = metric
+        self.begins_trained = begins_trained
         self.betas: Betas | None = None
         self.means: dict = {}
 
     def before_train(self, runner: Runner) -> None:
         hub = runner.message_hub
         hub.update_info(STARTS, 1 + (hub.get_info(STARTS) or 0))
+        if self.begins_trained and not runner.iter:
+            runner.val_loop.run()  # what the swap alone has cost
 
     def before_val_epoch(self, runner: Runner) -> None:
         self.betas = Betas(runner.model)
@@ -67,7 +70,7 @@ def train(path: Path) -> None:
         for old in folder.glob('[0-9]*'):  # nothing of it can be resumed
             shutil.rmtree(old)
     runner = Runner.from_cfg(config)
-    record = Record(config.study.metric)
+    record = Record(**config.study)
     runner.register_hook(record)
     runner.train()
     _write(folder / RESULT, _result(runner, record))
