@@ -40,11 +40,11 @@ STUDIES: dict[str, tuple[Part, ...]] = {
         Part('study/cifar10_r18-w16_15e.py', (*CORE, *MORE), 5),
         Part('shapes/retinanet_r18_fpn_400i_shapes.py', DENSE, 3),
         Part('shapes/pspnet_r18-d8_200i_shapes.py', DENSE, 3),
-        Part('study/retinanet_r18_fpn_400i_bccd.py', DENSE, 3),
-        Part('study/pspnet_r18-d8_400i_camvid.py', DENSE, 3),
-        Part('study/retinanet_r18_fpn_400i_bccd.py', (*WARM, *DEFAULT), 5,
+        Part('study/retinanet_r18_fpn-64_400i_bccd.py', DENSE, 3),
+        Part('study/pspnet_r18-d16_400i_camvid.py', DENSE, 3),
+        Part('study/retinanet_r18_fpn-64_400i_bccd.py', (*WARM, *DEFAULT), 5,
              base='ReLU'),
-        Part('study/pspnet_r18-d8_400i_camvid.py', (*WARM, *DEFAULT), 5,
+        Part('study/pspnet_r18-d16_400i_camvid.py', (*WARM, *DEFAULT), 5,
              base='ReLU')),
     # a GPU, runs of a few minutes each
     'large': (
@@ -52,7 +52,11 @@ STUDIES: dict[str, tuple[Part, ...]] = {
              (*CORE, *MORE, *FAMILY), 5),
         Part('study/cifar10_r18_60e.py', (*CORE, *MORE, *FAMILY), 5),
         Part('study/retinanet_r18_fpn_2000i_bccd.py', (*CORE, *MORE), 5),
-        Part('study/pspnet_r18-d8_4000i_camvid.py', (*CORE, *MORE), 5)),
+        Part('study/pspnet_r18-d8_4000i_camvid.py', (*CORE, *MORE), 5),
+        Part('study/retinanet_r18_fpn_2000i_bccd.py', (*WARM, *DEFAULT), 5,
+             base='ReLU'),
+        Part('study/pspnet_r18-d8_4000i_camvid.py', (*WARM, *DEFAULT), 5,
+             base='ReLU')),
 }
 # of the study as it is meant, what no part of the plans covers
 OPEN = (
