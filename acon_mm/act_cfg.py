@@ -4,7 +4,8 @@
 ``X`` takes an ``act_cfg`` itself, a base config may have had it before the
 override came: YOLOX gives CSPDarknet ``act_cfg=dict(type='Swish')``. The
 rule: an ``act_cfg`` of the type that ``X`` has by default is its own, and
-meta-ACON is placed; any other type is a request, and is placed.
+meta-ACON is placed; any other type is a request, and is placed. Where the
+default is None, what ``X`` is built with then tells its type (C3D).
 """
 import difflib
 import inspect
@@ -13,6 +14,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.registry import MODELS as ROOT_MODELS
+from torch import nn
 
 META_ACON = 'acon_mm.MetaAconC'
 NOT_TAKEN = inspect.Parameter.empty
@@ -53,17 +55,49 @@ def take_act_cfg(stock: Callable, name: str, arguments: dict) -> dict | None:
     if act_cfg is None and own is None:
         return None
     check_act_cfg(act_cfg)
-    if isinstance(own, dict) and _same_type(act_cfg, own):
-        print_log(
-            f'{name}: act_cfg of type {act_cfg["type"]!r}, its default, is '
-            'its own; an act_cfg of another type would be placed.',
-            logger='current')
+    if is_default(stock, act_cfg):
+        _tell_its_own(act_cfg, name)
         return None
     if own is NOT_TAKEN:
         del arguments['act_cfg']
     else:
         arguments['act_cfg'] = own
     return act_cfg
+
+
+def is_default(stock: Callable, act_cfg: dict) -> bool:
+    """Whether ``act_cfg`` is of the type that a stock module has by default.
+    """
+    own = default_act_cfg(stock)
+    return isinstance(own, dict) and 'type' in act_cfg and (
+        _resolve(act_cfg['type']) is _resolve(own.get('type', '')))
+
+
+def unless_its_own(act_cfg: dict | None, stock: Callable, module: nn.Module,
+                   name: str) -> dict | None:
+    """``act_cfg``, or None if ``module`` has that type without being told.
+
+    Args:
+        act_cfg (dict, optional): Of :func:`take_act_cfg`.
+        stock (Callable): What built ``module``, by its default.
+        module (nn.Module): A stock module.
+        name (str): What the log calls it.
+    """
+    if act_cfg is None or default_act_cfg(stock) is not None or (
+            'type' not in act_cfg):
+        return act_cfg
+    kind = _resolve(act_cfg['type'])
+    if not any(type(part) is kind for part in module.modules()):
+        return act_cfg
+    _tell_its_own(act_cfg, name)
+    return None
+
+
+def _tell_its_own(act_cfg: dict, name: str) -> None:
+    print_log(
+        f'{name}: act_cfg of type {act_cfg["type"]!r}, its default, is '
+        'its own; an act_cfg of another type would be placed.',
+        logger='current')
 
 
 def check_act_cfg(act_cfg: Any) -> None:
@@ -128,13 +162,8 @@ def default_act_cfg(stock: Callable) -> Any:
     return NOT_TAKEN
 
 
-def _same_type(act_cfg: dict, own: dict) -> bool:
-    """Whether two configs name one activation, with a scope or without."""
-    return 'type' in act_cfg and (
-        _resolve(act_cfg['type']) is _resolve(own.get('type', '')))
-
-
 def _resolve(kind: str | type) -> Any:
+    """The class of a type, named with a scope or without."""
     if not isinstance(kind, str):
         return kind
     with ROOT_MODELS.switch_scope_and_registry(None) as registry:

@@ -17,7 +17,12 @@ from mmengine.registry import Registry
 from mmengine.utils import get_object_from_string
 from torch import nn
 
-from acon_mm.act_cfg import META_ACON, default_act_cfg, take_act_cfg
+from acon_mm.act_cfg import (
+    META_ACON,
+    default_act_cfg,
+    take_act_cfg,
+    unless_its_own,
+)
 from acon_mm.lookup import SCOPE, default_scope, find_stock
 
 
@@ -119,6 +124,7 @@ def override_builder(stock: Callable, name: str) -> Callable:
         from acon_mm.override.kinds import start_of
         act_cfg = take_act_cfg(stock, name, kwargs)
         module = stock(*args, **kwargs)
+        act_cfg = unless_its_own(act_cfg, stock, module, name)
         if start_of(module) is not None:
             raise ValueError(
                 f"type='{SCOPE}.{name}' is an activation, with none inside "

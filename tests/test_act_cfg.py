@@ -6,6 +6,7 @@ import mmdet.models
 import pytest
 import torch
 import torch.nn as nn
+from mmcv.cnn import build_activation_layer
 from mmcv.cnn.bricks import Swish
 from mmengine.config import Config
 from mmengine.registry import MODELS
@@ -13,6 +14,7 @@ from override_cases import acons
 
 from acon_mm import AconC, MetaAconC, swap_activations
 from acon_mm.frelu import AconFReLU
+from acon_mm.registry import override_builder
 
 STOCK = Path(mmdet.__file__).parent / '.mim/configs'
 # stock modules that take act_cfg themselves, and what they have by default
@@ -50,6 +52,22 @@ def test_an_activation_that_is_asked_for_is_placed(name, act):
     assert not count(model, MetaAconC)
     # a ResNet's block keeps the module that its calls shared
     assert own == 'ReLU' or not count(model, KINDS[own])
+
+
+class Telling(nn.Sequential):
+    """Its default is None, which it takes for ReLU."""
+
+    def __init__(self, act_cfg=None):
+        super().__init__(nn.Conv2d(3, 4, 3), build_activation_layer(
+            act_cfg or dict(type='ReLU')))
+
+
+@pytest.mark.parametrize('asked, placed', [
+    ('ReLU', MetaAconC), ('torch.nn.ReLU', MetaAconC), ('SiLU', nn.SiLU)])
+def test_where_the_default_is_none_what_is_built_is_its_own(asked, placed):
+    build = override_builder(Telling, 'Telling')
+    model = build(act_cfg=dict(type=asked), placement='all')
+    assert type(model[1]) is placed
 
 
 def test_it_is_placed_where_placement_says():

@@ -1,4 +1,5 @@
 """The runs that the override makes: what they may meet, what they leave."""
+import gc
 from pathlib import Path
 
 import mmcv.ops
@@ -7,6 +8,7 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmdet.models import ResNet
 from mmdet.models.dense_heads import tood_head
 from mmengine.config import Config
 from mmengine.registry import MODELS
@@ -95,6 +97,24 @@ def test_what_a_run_keeps_is_gone_again():
     assert not hasattr(model, 'added')
     model(torch.randn(2, 3, 5, 5)).sum().backward()
     assert all(act.p1.grad is not None for act in acons(model).values())
+
+
+def is_batch(thing):
+    return (isinstance(thing, torch.Tensor) and thing.dim() == 4
+            and thing.size(0) == 2)
+
+
+@pytest.mark.parametrize('cls', [Two, ResNet])
+def test_no_tensor_of_a_run_outlives_it(cls):
+    model = cls(18) if cls is ResNet else cls()
+    gc.collect()
+    before = sum(map(is_batch, gc.get_objects()))
+    gc.disable()  # nothing has to wait for it
+    try:
+        assert swap(model).swapped
+        assert sum(map(is_batch, gc.get_objects())) == before
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize('place', [mmcv.ops.deform_conv, tood_head])

@@ -24,6 +24,7 @@ from acon_mm.study.training import CURVE, Record
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 CONFIG = """
+default_scope = 'mmdet'
 model = dict(backbone=dict(type='{backbone}'))
 train_cfg = dict(max_iters=10, val_interval={every})
 val_evaluator = dict(type='CocoMetric', metric='bbox')
@@ -65,10 +66,22 @@ def test_what_is_no_activation_is_named(text):
     ('ResNet', 'acon_mm.ResNet'), ('mmdet.ResNet', 'acon_mm.mmdet.ResNet'),
     ('acon_mm.ResNet', 'acon_mm.ResNet')])
 def test_a_stock_backbone_becomes_the_overrides(given, expected):
-    config = Config(dict(model=dict(backbone=dict(type=given))))
+    config = Config(dict(default_scope='mmseg', model=dict(
+        backbone=dict(type=given))))
     put(parse_arm('ReLU'), config, 'all')
     assert config.model.backbone == dict(
         type=expected, act_cfg=dict(type='ReLU'), placement='all')
+
+
+@pytest.mark.parametrize('arm, expected', [
+    ('ReLU6', dict(type='MobileNetV2', act_cfg=dict(type='ReLU6'))),
+    ('ReLU', dict(type='acon_mm.MobileNetV2', act_cfg=dict(type='ReLU'),
+                  placement='all'))])
+def test_an_arm_that_a_backbone_has_by_default_leaves_it(arm, expected):
+    config = Config(dict(default_scope='mmdet', model=dict(
+        backbone=dict(type='MobileNetV2'))))
+    put(parse_arm(arm), config, 'all')
+    assert config.model.backbone == expected
 
 
 def test_a_backbone_of_ours_has_no_placement():
@@ -76,6 +89,13 @@ def test_a_backbone_of_ours_has_no_placement():
     put(parse_arm('ReLU'), config, 'all')
     assert config.model.backbone == dict(
         type='acon_mm.TFNet', act_cfg=dict(type='ReLU'))
+
+
+def test_a_backbone_that_is_not_registered_is_named():
+    config = Config(dict(default_scope='mmdet', model=dict(
+        backbone=dict(type='ResNett'))))
+    with pytest.raises(ValueError, match='did you mean acon_mm.ResNet'):
+        put(parse_arm('ReLU'), config, 'all')
 
 
 def test_a_config_without_a_backbone_is_refused():

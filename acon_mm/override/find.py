@@ -50,6 +50,8 @@ def find(model: nn.Module, inputs: tuple | None = None) -> Found:
             entry for one in loose for entry in _told(one, paths)]
         found.functional += [
             ('compiled code', name) for name in run.observer.hidden]
+        for one in calls:  # a frame holds what ran, and those around it
+            del one.place.traceback
     for path, owner, name, act in activations(model):
         if (id(owner), name) in seen:
             continue

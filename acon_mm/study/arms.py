@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 
 from acon_mm import backbones  # noqa: F401  registers them
+from acon_mm.act_cfg import is_default
+from acon_mm.lookup import find_stock
 from acon_mm.registry import MODELS, SCOPE
 from acon_mm.starts import Start
 
@@ -66,8 +68,8 @@ def _literal(text: str) -> Any:
 def put(arm: Arm, config: Config, placement: str) -> None:
     """Give the backbone of a config the activation of an arm, in place.
 
-    A stock backbone becomes the override's; what is called ``acon_mm.*``
-    already keeps its type. The same is done for every arm, ReLU too.
+    A stock backbone becomes the override's, for an arm of ReLU too, unless
+    that is its own by default; what is called ``acon_mm.*`` keeps its type.
 
     Args:
         arm (Arm): The activation.
@@ -75,18 +77,26 @@ def put(arm: Arm, config: Config, placement: str) -> None:
         placement (str): Where it goes in a stock backbone.
 
     Raises:
-        ValueError: The config has no ``model.backbone``.
+        ValueError: The config has no ``model.backbone``, or one of a type
+            that is not registered.
     """
     backbone = config.get('model', {}).get('backbone')
     if not backbone:
         raise ValueError(f'{config.filename} has no model.backbone: give the '
                          'config of a model that has one.')
     scope, _, name = backbone['type'].rpartition('.')
-    if name not in MODELS.module_dict:
-        backbone['placement'] = placement
-    if scope != SCOPE and not scope.startswith(f'{SCOPE}.'):
-        backbone['type'] = f'{SCOPE}.{backbone["type"]}'
     backbone['act_cfg'] = dict(arm.act_cfg)
+    if scope != SCOPE or name not in MODELS.module_dict:
+        scope = scope.removeprefix(SCOPE).lstrip('.')
+        try:
+            stock = find_stock(
+                name, scope or config.get('default_scope'), None)
+        except KeyError as error:
+            raise ValueError(error.args[0]) from error
+        backbone['type'] = f'{scope}.{name}'.lstrip('.')
+        if not is_default(stock, arm.act_cfg):
+            backbone['type'] = f'{SCOPE}.{backbone["type"]}'
+            backbone['placement'] = placement
     if arm.open is not None:
         config.merge_from_dict({'default_hooks.opening': dict(
             type=f'{SCOPE}.OpenSwitchHook', beta=arm.open)})
