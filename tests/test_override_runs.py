@@ -13,6 +13,7 @@ from mmdet.models.dense_heads import tood_head
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from override_cases import Two, acons, swap, widths
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from acon_mm.probe.deformable import without_deformable_kernels
 from acon_mm.probe.inputs import feeds
@@ -155,3 +156,75 @@ def test_an_untrained_first_stage_does_not_flood_the_second(scope):
     assert regions and max(regions) <= 2 * 16
     assert (model.test_cfg.to_dict(), model.train_cfg.to_dict()) == asked
     assert model.roi_head.bbox_sampler.num == 512
+
+
+class Detector(Two):
+    """As torchvision's: a list of images, in training with targets."""
+
+    def __init__(self):
+        super().__init__()
+        self.transform = GeneralizedRCNNTransform(800, 1333, [.5] * 3, [1] * 3)
+
+    def forward(self, images, targets=None):
+        assert all(image.shape[0] == 3 for image in images)
+        images, targets = self.transform(images, targets)
+        assert not self.training or all(
+            target['masks'].any() and target['boxes'].shape == (1, 4)
+            for target in targets)
+        SIDES.append(max(images.tensors.shape))
+        return super().forward(images.tensors)
+
+
+SIDES = []
+
+
+def test_torchvisions_detectors_are_seen_on_few_pixels():
+    model = Detector()
+    swap(model)
+    assert widths(model) == {'relu.acts.4': 4, 'relu.acts.6': 6}
+    # both runs, the second look and the gradients
+    assert max(SIDES) <= 192 and len(SIDES) == 4
+    assert model.transform.min_size == (800, )
+    assert model.transform.max_size == 1333
+
+
+class Frames(Two):
+    """A video's frames come as a batch of images."""
+    num_segments = 6
+
+    def forward(self, x):
+        return super().forward(x.view(-1, 6, *x.shape[1:]).flatten(0, 1))
+
+
+class Fixed(nn.Module):
+    """Its classifier fits one length and size of a clip alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv3d(3, 4, 3, stride=8)
+        self.fc, self.relu = nn.Linear(4 * 2 * 14 * 14, 5), nn.ReLU()
+
+    def forward(self, x):
+        return self.relu(self.fc(F.relu(self.conv(x)).flatten(1)))
+
+
+class Joints(nn.Module):
+    """Joints of bodies, each beside some others."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer('A', torch.eye(7))
+        self.conv, self.relu = nn.Conv2d(3, 4, 1), nn.ReLU()
+
+    def forward(self, x):
+        n, m, t, v, c = x.shape
+        x = x.permute(0, 1, 4, 2, 3).reshape(n * m, c, t, v)
+        return self.relu(self.conv(x @ self.A))
+
+
+@pytest.mark.parametrize('cls, expected', [
+    (Frames, [4, 6]), (Fixed, [4, 5]), (Joints, [4])])
+def test_what_videos_are_made_of_is_tried(cls, expected):
+    model = cls()
+    assert all(one.ran for one in swap(model).swapped)
+    assert sorted(widths(model).values()) == expected

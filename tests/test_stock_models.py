@@ -23,9 +23,9 @@ ROWS = [row for row in read_rows(ROOT / 'docs' / 'stock_models.csv')
         and row['model'] != 'CrowdDet']
 SAMPLE = cover([row for row in ROWS if not row['same_as']])
 # folders of configs whose models take more than 10 s
-LONG = {'condinst', 'cornernet', 'ddq', 'detectors', 'dino', 'queryinst',
-        'san', 'setr', 'tridentnet'}
-# of each backbone the first that does not
+LONG = {'centripetalnet', 'condinst', 'cornernet', 'ddq', 'detectors', 'dino',
+        'pisa', 'queryinst', 'san', 'setr', 'ssd', 'tridentnet'}
+# of each backbone the first that does not; HourglassNet and SSDVGG are slow
 QUICK = {}
 for _row in (*SAMPLE, *ROWS):
     if _row['config'].partition('/')[0] not in LONG:

@@ -1,6 +1,5 @@
 """Small drawn inputs of any stock model."""
 import contextlib
-import inspect
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from acon_mm.probe import inputs
-from acon_mm.probe.inputs import BATCH_SIZE, images_of
+from acon_mm.probe.shapes import images_of
 
 # images that give every level of a pyramid a pixel; larger where they fail
 SIZES = (64, 128, 256, 320, 512)
@@ -16,8 +15,6 @@ SIZES = (64, 128, 256, 320, 512)
 # is that of the training step's 64 x 64, so that an activation which takes
 # one of them for the channels cannot fit both
 SHAPES = ((96, 128), (128, 256), (256, 384))
-CLIPS = ((8, 64, 64), (16, 112, 112), (8, 224, 224))
-FRAMES = 256
 
 
 class Feed(NamedTuple):
@@ -41,38 +38,23 @@ def _copied(value: Any, dtype: torch.dtype) -> Any:
 def feeds(module: nn.Module) -> Iterator[Feed]:
     """What a module may take, the likeliest first.
 
-    Images, or what its first convolution says: clips and sequences; graphs
-    of joints; for torchvision's detectors boxes too.
+    Images, if its first convolution does not say otherwise; then what else
+    the override tries.
     """
-    if 'targets' in inspect.signature(module.forward).parameters:
-        yield Feed((list(images(128, 160)), _targets()))
-        return
     first = next((m for m in module.modules()
                   if isinstance(m, nn.modules.conv._ConvNd)), None)
-    channels = image_channels(module)
-    widths = dict.fromkeys((channels, getattr(first, 'in_channels', 3)))
-    shapes = dict(Conv3d=CLIPS, Conv1d=((FRAMES, ), )).get(
-        type(first).__name__, ())
-    for width in widths:
-        for shape in shapes:
-            yield Feed((noise(BATCH_SIZE, width, *shape), ))
-        for shape in (*SHAPES, *((size, size) for size in sizes(module))):
-            yield Feed((images(*shape, width), ))
-    yield Feed((noise(8, channels, 64, 64), ))  # the segments of a clip
-    for clip in CLIPS[:0 if shapes else None]:
-        yield Feed((noise(BATCH_SIZE, channels, *clip), ))
-    for name, graph in module.named_buffers():
-        if name.rpartition('.')[2] == 'A':
-            yield Feed((noise(BATCH_SIZE, 1, 16, graph.shape[-1], 3), ))
-            return
-    # joints, points and vectors
-    yield Feed((noise(BATCH_SIZE, 8, 17, 3), ))
-    yield Feed((noise(BATCH_SIZE, 2048, 6), ))
+    if first is None or isinstance(first, nn.Conv2d):
+        channels = image_channels(module)
+        widths = (channels, getattr(first, 'in_channels', channels))
+        for width in dict.fromkeys(widths):
+            for shape in (*SHAPES, *((s, s) for s in sizes(module))):
+                yield Feed((images(*shape, width), ))
     for feed in inputs.feeds(module):  # as the override tries them
-        with contextlib.suppress(ValueError):  # too large to try
-            values, named = feed.first()
-            if not named:
-                yield Feed(values)
+        for make in (feed.second, feed.first):
+            with contextlib.suppress(ValueError):  # too large to try
+                values, named = make()
+                if not named:
+                    yield Feed(values)
 
 
 def sizes(model: nn.Module) -> list[int]:
@@ -101,13 +83,3 @@ def image_channels(model: nn.Module) -> int:
     return next((conv.in_channels for name, module in model.named_modules()
                  if name.endswith('patch_embed') for conv in module.modules()
                  if isinstance(conv, nn.Conv2d)), 3)
-
-
-def _targets() -> list[dict[str, Tensor]]:
-    """A box, its mask and its joints for each image."""
-    box = torch.tensor([[20., 20., 90., 100.]])
-    mask = torch.zeros(1, 128, 160, dtype=torch.uint8)
-    mask[:, 20:100, 20:90] = 1
-    return [dict(boxes=box, labels=torch.tensor([1]), masks=mask,
-                 keypoints=torch.full((1, 17, 3), 50.))
-            for _ in range(BATCH_SIZE)]

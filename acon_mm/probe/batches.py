@@ -118,5 +118,20 @@ def _detection(model: nn.Module, size: int,
         preprocessor.batch_augments = augments
 
 
+def detection_targets(images: list[torch.Tensor]) -> list[dict]:
+    """A box, its mask and its joints for each of torchvision's images."""
+    targets = []
+    for image in images:
+        height, width = image.shape[-2:]
+        left, top, right, low = width // 8, height // 8, width // 2, height
+        mask = image.new_zeros(1, height, width, dtype=torch.uint8)
+        mask[:, top:low, left:right] = 1
+        targets.append(dict(
+            boxes=image.new_tensor([[left, top, right, low]]),
+            labels=torch.tensor([1], device=image.device), masks=mask,
+            keypoints=image.new_full((1, 17, 3), left + 1.)))
+    return targets
+
+
 _BATCHES = dict(mmdet=_detection, mmseg=_segmentation,
                 mmpretrain=_classification)

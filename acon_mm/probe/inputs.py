@@ -10,19 +10,15 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from acon_mm.probe.batches import training_batch
+from acon_mm.probe.batches import detection_targets, training_batch
+from acon_mm.probe.shapes import Make, likely
 
 # (height, width) of two runs; neither side nor the number of pixels is the
 # same in both. Larger ones are for models that pool the small away.
 SIZES = (((64, 64), (32, 32)), ((64, 96), (96, 160)), ((256, 320), (384, 256)))
 # squares for those that take nothing else
 SQUARES = (64, 224, 128, 256, 384, 512)
-BATCH_SIZE = 2
-# pixels of an image from which on one is enough: attention takes gigabytes
-LARGE_IMAGE = 512**2
-# layers of a model that are tried as the one which takes the input
-LEAVES = 4
-# and how many mixtures of what they take, for several arguments
+# mixtures of what layers take, for several arguments
 MIXTURES = 16
 # numbers in an input that is tried
 LARGEST = 2**24
@@ -50,7 +46,10 @@ def feeds(module: nn.Module) -> Iterator[Feed]:
                       if p.is_floating_point()), torch.empty(0))
     if hasattr(module, 'data_preprocessor'):
         yield from _of_openmmlab(module, reference)
-    makers = list(_makers(module, reference))
+    new = functools.partial(_new, reference)
+    if 'targets' in _parameters(module):  # torchvision's detectors
+        yield _of_detector(new)
+    makers = list(likely(module, new))
     needed = _positional(module)
     # the same for all arguments first
     choices = [(make, ) * needed for make in makers]
@@ -71,7 +70,8 @@ def _of_openmmlab(module: nn.Module, reference: Tensor) -> Iterator[Feed]:
                         mode=mode)
 
     # larger in the first, to tell the channels from the rest; or the same
-    for more, size in itertools.product((32, 128, 0), (64, 128, 256)):
+    # 320 for SSD, whose last maps of fewer pixels no convolution takes
+    for more, size in itertools.product((32, 128, 0), (64, 128, 320)):
         for first, second in (('tensor', 'loss'), ('tensor', 'tensor'),
                               ('loss', 'loss')):
             yield Feed(
@@ -80,15 +80,20 @@ def _of_openmmlab(module: nn.Module, reference: Tensor) -> Iterator[Feed]:
                 (first, second, more), second == 'loss' != first)
 
 
-def images_of(height: int, width: int) -> int:
-    """How many images of a size are run at once."""
-    return 1 if height * width > LARGE_IMAGE else BATCH_SIZE
+def _of_detector(new: Make) -> Feed:
+    batch = [new(3, *size) for size in SIZES[1]]
+    return Feed(
+        lambda: ((batch, ), {}),
+        lambda: ((batch, detection_targets(batch)), {}), second_is_loss=True)
 
 
 def _all_sizes(module: nn.Module) -> Iterator[tuple]:
     fixed = {_pair(getattr(part, 'img_size', None))
              for part in module.modules()}
     fixed |= {_pair(getattr(module, 'roi_feat_size', None))}
+    library = getattr(module, 'default_cfg', None)  # timm's
+    if isinstance(library, dict):
+        fixed |= {_pair(library.get('input_size', ())[1:])}
     for size in sorted(fixed - {None}):
         yield size, size
     yield from SIZES
@@ -105,84 +110,25 @@ def _pair(size) -> tuple[int, int] | None:
     return None
 
 
+def _parameters(module: nn.Module) -> dict[str, inspect.Parameter]:
+    """Of ``forward``; none if Python does not see them."""
+    try:
+        return dict(inspect.signature(module.forward).parameters)
+    except (TypeError, ValueError):
+        return {}
+
+
 def _positional(module: nn.Module) -> int:
     """How many arguments ``forward`` cannot do without."""
-    try:
-        parameters = inspect.signature(module.forward).parameters.values()
-    except (TypeError, ValueError):
-        return 1
     return max(1, sum(p.default is p.empty and p.kind in (
-        p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters))
+        p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        for p in _parameters(module).values()))
 
 
-def _makers(module: nn.Module, reference: Tensor) -> Iterator[Callable]:
-    """Functions of an image's size."""
-    def new(*shape: int) -> Tensor:
-        # what follows no generator, and differs from element to element
-        count = math.prod(shape)
-        if count > LARGEST:
-            raise ValueError(f'An input of shape {shape} is too large to try.')
-        values = torch.arange(count, device=reference.device) * 0.7548776662
-        return (values % 1 * 3.4 - 1.7).view(shape).to(reference.dtype)
-
-    widths = getattr(module, 'in_channels', None)
-    if isinstance(widths, (list, tuple)) and widths:
-        for kind in (list, tuple):
-            yield lambda h, w, kind=kind: kind(
-                new(BATCH_SIZE, c, max(1, h >> i), max(1, w >> i))
-                for i, c in enumerate(widths))
-        yield lambda h, w: [new(BATCH_SIZE, c, h, w) for c in widths]
-    elif isinstance(widths, int):
-        levels = len(getattr(getattr(
-            module, 'prior_generator', None), 'strides', range(5)))
-        yield lambda h, w: tuple(
-            new(BATCH_SIZE, widths, max(1, h >> i), max(1, w >> i))
-            for i in range(levels))
-        yield lambda h, w: new(BATCH_SIZE, widths, h, w)
-    leaves = dict.fromkeys(itertools.chain.from_iterable(
-        map(_of_leaf, module.modules())))
-    if any(True for _ in module.parameters()):  # in a scripted layer, say
-        leaves['image', 3] = None
-    for name, width in itertools.islice(leaves, 2 * LEAVES):
-        yield lambda h, w, name=name, width=width: _SHAPES[name](
-            new, width, h, w)
-
-
-def _of_leaf(layer: nn.Module) -> Iterator[tuple[str, int]]:
-    """Kinds of input that a layer takes, each with its width."""
-    if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-        yield 'image', layer.in_channels
-    elif isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d)):
-        yield 'sequence', layer.in_channels
-    elif isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d)):
-        yield 'video', layer.in_channels
-    elif isinstance(layer, nn.Linear):
-        yield from ((kind, layer.in_features)
-                    for kind in ('tokens', 'vector', 'last'))
-    elif isinstance(layer, nn.MultiheadAttention):
-        yield 'tokens', layer.embed_dim
-    elif isinstance(layer, nn.RNNBase):
-        yield 'tokens', layer.input_size
-    elif isinstance(layer, nn.LayerNorm):
-        yield from ((kind, layer.normalized_shape[-1])
-                    for kind in ('tokens', 'last'))
-    elif isinstance(layer, nn.Embedding):
-        yield 'indices', layer.num_embeddings
-    elif isinstance(layer, nn.BatchNorm1d):
-        yield from ((kind, layer.num_features)
-                    for kind in ('vector', 'sequence'))
-    elif isinstance(layer, (nn.BatchNorm2d, nn.GroupNorm)):
-        yield 'image', getattr(layer, 'num_features', 0) or (
-            layer.num_channels)
-
-
-_SHAPES: dict[str, Callable] = {
-    'image': lambda new, c, h, w: new(images_of(h, w), c, h, w),
-    'sequence': lambda new, c, h, w: new(BATCH_SIZE, c, h),
-    'video': lambda new, c, h, w: new(BATCH_SIZE, c, 8, h, w),
-    'tokens': lambda new, c, h, w: new(BATCH_SIZE, h, c),
-    'vector': lambda new, c, h, w: new(BATCH_SIZE, c),
-    'last': lambda new, c, h, w: new(BATCH_SIZE, h // 8, w // 8, c),
-    'indices': lambda new, c, h, w: torch.arange(
-        BATCH_SIZE * h).view(BATCH_SIZE, h) % c,
-}
+def _new(reference: Tensor, *shape: int) -> Tensor:
+    """What follows no generator, and differs from element to element."""
+    count = math.prod(shape)
+    if count > LARGEST:
+        raise ValueError(f'An input of shape {shape} is too large to try.')
+    values = torch.arange(count, device=reference.device) * 0.7548776662
+    return (values % 1 * 3.4 - 1.7).view(shape).to(reference.dtype)
