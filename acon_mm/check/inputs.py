@@ -75,7 +75,7 @@ def noise(*shape: int) -> Tensor:
 
 def images(height: int, width: int, channels: int = 3) -> Tensor:
     """(N, channels, height, width) of noise, N 1 or 2."""
-    return noise(images_of(height, width), channels, height, width)
+    return noise(images_of(height, width, 2), channels, height, width)
 
 
 def image_channels(model: nn.Module) -> int:

@@ -47,6 +47,8 @@ class Calls:
             each input, one list for each run.
         inplace, by_keyword, overwritten (bool): Whether it changes its
             input; the input came by keyword; others change it later.
+        batch_varies (bool): Whether two runs had batches of two sizes.
+        gates (bool): Whether it bounds ``x + 3``, as a hard sigmoid does.
         layers (list[nn.Module]): Layers that ran before, the last first.
     """
     place: Place
@@ -60,5 +62,7 @@ class Calls:
     inplace: bool = False
     by_keyword: bool = False
     overwritten: bool = False
+    batch_varies: bool = False
+    gates: bool = False
     layers: list[nn.Module] = field(default_factory=list)
     tensors: list[tuple[Tensor, int]] = field(default_factory=list)

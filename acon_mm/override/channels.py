@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from acon_mm.override.calls import Calls
 from acon_mm.width import Features
 
 # dimensions behind the channels in what a layer returns
@@ -68,15 +69,14 @@ def _is_of_one_channel(part: Tensor, out: Tensor, dim: int) -> bool:
     return int(grad.transpose(0, dim).flatten(1).ne(0).any(1).sum()) == 1
 
 
-def features_of(calls: Iterable[Sequence[Sequence[Input]]]) -> set[Features]:
+def features_of(group: Iterable[Calls]) -> set[Features]:
     """Channels of all inputs of an activation.
 
     What a layer did not tell, the images do: they differ from run to run in
     everything but the channels.
 
     Args:
-        calls (iterable): For each place that calls it, for each run, the
-            shape and the dimension of channels of each input.
+        group (iterable of Calls): From each place that calls it.
 
     Returns:
         set[Features]: None if they are not to be seen.
@@ -84,13 +84,13 @@ def features_of(calls: Iterable[Sequence[Sequence[Input]]]) -> set[Features]:
     found: dict[int, set[int]] = {}
     vectors: set[int] = set()  # (N, C), whichever dimension others name
     unclear: list[torch.Size] = []
-    for runs in calls:
-        for seen in itertools.zip_longest(*filter(None, runs)):
+    for calls in group:
+        for seen in itertools.zip_longest(*filter(None, calls.inputs)):
             seen = [one for one in seen if one is not None]
             shape = seen[0][0]
             dim = next((d for _, d in seen if d is not None), None)
             if dim is None:
-                dim = _constant_dim([s for s, _ in seen])
+                dim = _constant_dim([s for s, _ in seen], calls.batch_varies)
             if dim == 0:  # an image without a batch
                 return set()
             if dim is None:
@@ -101,7 +101,8 @@ def features_of(calls: Iterable[Sequence[Sequence[Input]]]) -> set[Features]:
                 found.setdefault(_signed(dim, shape), set()).add(shape[dim])
     for shape in unclear:  # as the others of the activation
         dim = next(iter(found), 0)
-        if len(found) != 1 or shape[dim] not in found[dim]:
+        if len(found) != 1 or len(shape) <= dim or (
+                shape[dim] not in found[dim]):
             return set()
     if len(found) > 1:
         return set()
@@ -110,17 +111,26 @@ def features_of(calls: Iterable[Sequence[Sequence[Input]]]) -> set[Features]:
     return {Features(width, -1) for width in vectors}
 
 
-def _constant_dim(shapes: list[torch.Size]) -> int | None:
-    """The one dimension behind the batch's that all images share."""
+def _constant_dim(shapes: list[torch.Size],
+                  batch_varies: bool) -> int | None:
+    """The one dimension behind the batch's that all images share.
+
+    What keeps the size of its batch where batches differ, a weight, has
+    none; nor has what is as long as the batch.
+    """
     first = shapes[0]
-    if len(first) == 2:
-        return 1
-    if any(len(shape) != len(first) for shape in shapes):
+    if any(len(shape) != len(first) for shape in shapes) or not first:
         return None
+    if batch_varies and len(shapes) > 1 and len(
+            {shape[0] for shape in shapes}) == 1:
+        return None
+    if len(first) == 2 and len({shape[1] for shape in shapes}) == 1:
+        return 1
     same = [d for d in range(1, len(first))
             if len({shape[d] for shape in shapes}) == 1]
     # what was pooled to one pixel is one long in every image
-    same = [d for d in same if first[d] > 1] or same[:1]
+    if len(set(shapes)) > 1:
+        same = [d for d in same if first[d] > 1] or same[:1]
     return same[0] if len(same) == 1 else None
 
 

@@ -1,4 +1,5 @@
 """Every activation of a model: seats, and what no swap can reach."""
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch.nn as nn
@@ -6,8 +7,13 @@ import torch.nn as nn
 from acon_mm.override.calls import Calls
 from acon_mm.override.kinds import is_unmatched, start_of, stock_module
 from acon_mm.override.observe import activations
-from acon_mm.override.runs import Run, observe
+from acon_mm.override.runs import Refused, Run, observe
 from acon_mm.override.seats import Seat, find_seats
+from acon_mm.override.source import (
+    call_index,
+    function_calls,
+    methods_of,
+)
 from acon_mm.width import seat_features
 
 
@@ -20,29 +26,37 @@ class Found:
         left (list): Path, kind and reason of each other module.
         functional (list): Method and name of each call of a function that
             no swap can reach, as often as it ran.
+        unreached (list): The same of calls that no pass has shown.
         runs (list[Run]): What was run to see them.
+        refused (list[Refused]): What ran on nothing that was tried.
     """
     seats: list[Seat] = field(default_factory=list)
     left: list[tuple[str, str, str]] = field(default_factory=list)
     functional: list[tuple[str, str]] = field(default_factory=list)
+    unreached: list[tuple[str, str]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
 
 
-def find(model: nn.Module, inputs: tuple | None = None) -> Found:
+def find(model: nn.Module, inputs: tuple | dict | None = None) -> Found:
     """Run ``model``, or its parts, and find its activations.
 
     Args:
         model (nn.Module): A built model or a part of one.
-        inputs (tuple, optional): Positional arguments to run it on.
+        inputs (tuple or dict, optional): Arguments to run it on.
     """
     paths = {id(module): path for path, module in model.named_modules()}
     found = Found()
-    found.runs = observe(model, inputs)
-    seen = set()
+    found.runs, found.refused = observe(model, inputs)
+    seen: set[tuple[int, str]] = set()
+    reached: dict[tuple, set[int | None]] = {}
     for run in found.runs:
         calls = list(run.calls())
         seen |= {(id(one.owner), one.name) for one in calls}
-        seats, loose = find_seats(calls, paths)
+        gates = {(id(one.owner), one.name): one for one in calls if one.gates}
+        seats, loose = find_seats(
+            [one for one in calls if (id(one.owner), one.name) not in gates],
+            paths)
         for seat in seats:
             seat.run = run
         found.seats += seats
@@ -50,6 +64,15 @@ def find(model: nn.Module, inputs: tuple | None = None) -> Found:
             entry for one in loose for entry in _told(one, paths)]
         found.functional += [
             ('compiled code', name) for name in run.observer.hidden]
+        for one in calls:
+            if one.place.caller is not None:
+                reached.setdefault((id(one.place.caller), one.place.method),
+                                   set()).add(call_index(
+                                       one.place.method, one.place.traceback))
+        found.left += [
+            (f'{paths[id(one.owner)]}.{one.name}'.lstrip('.'),
+             type(one.act).__name__, 'a gate, whose bounds count')
+            for one in gates.values()]
         for one in calls:  # a frame holds what ran, and those around it
             del one.place.traceback
     for path, owner, name, act in activations(model):
@@ -65,9 +88,27 @@ def find(model: nn.Module, inputs: tuple | None = None) -> Found:
     found.left += [(path, type(module).__name__, 'ACON cannot start like it')
                    for path, module in model.named_modules()
                    if is_unmatched(module)]
+    found.unreached += _unreached(model, reached, found.refused)
     order = {module_id: i for i, module_id in enumerate(paths)}
     found.seats.sort(key=lambda seat: order[id(seat.owner)])
     return found
+
+
+def _unreached(model: nn.Module, reached: dict[tuple, set[int | None]],
+               refused: list[Refused]) -> Iterator[tuple[str, str]]:
+    """Calls of functions that no pass has shown, from the source.
+
+    Those of ``forward``, of other methods that were seen, and all of what
+    did not run.
+    """
+    blind = {id(one.module) for one in refused}
+    for path, module in model.named_modules():
+        for name, method in methods_of(type(module)).items():
+            key = id(module), method
+            if name == 'forward' or key in reached or id(module) in blind:
+                for index, function in function_calls(method).items():
+                    if index not in reached.get(key, ()):
+                        yield f'{path}.{name}'.lstrip('.'), function
 
 
 def _is_inside(path: str, around: str) -> bool:

@@ -17,12 +17,14 @@ HARDSWISH_BETA = 1.05
 MISH_BETA = 1.25
 QUICK_GELU_BETA = 1.702  # its definition: x * sigmoid(1.702 * x)
 # no ACON tends to a constant other than 0, or is not 0 at 0
-UNMATCHED = (nn.ELU, nn.CELU, nn.SELU, nn.Softplus, nn.Hardtanh)
+UNMATCHED = (nn.ELU, nn.CELU, nn.SELU, nn.Softplus, nn.Softsign,
+             nn.LogSigmoid, nn.Hardtanh, nn.Threshold)
 # functions and tensor methods by what they compute
 _MATCHED_FUNCTIONS = ('relu', 'leaky_relu', 'rrelu', 'silu', 'gelu',
                       'hardswish', 'mish')
 _UNMATCHED_FUNCTIONS = ('relu6', 'hardtanh', 'elu', 'celu', 'selu',
-                        'softplus', 'prelu', 'clamp', 'clamp_min')
+                        'softplus', 'softsign', 'logsigmoid', 'prelu',
+                        'threshold', 'clamp', 'clamp_min')
 
 
 def start_of(act: nn.Module) -> Start | None:
@@ -39,35 +41,48 @@ def start_of(act: nn.Module) -> Start | None:
     Returns:
         Start, optional: p1, p2 and beta.
     """
-    if isinstance(act, (nn.LeakyReLU, nn.RReLU, nn.PReLU)):
+    if _computes(act, nn.LeakyReLU, nn.RReLU, nn.PReLU):
         return _leaky(_slope(act))
-    if isinstance(act, (nn.ReLU, nn.ReLU6)):
+    if _computes(act, nn.ReLU, nn.ReLU6):
         return Start()
-    if isinstance(act, (nn.SiLU, Swish)):
+    if _computes(act, nn.Threshold):
+        return Start() if act.threshold == act.value == 0 else None
+    if _computes(act, nn.SiLU, Swish):
         return Start(beta=1.)
     if type(act).__name__ == 'QuickGELU':  # CLIP's; mmseg, mmpretrain
         return Start(beta=QUICK_GELU_BETA)
-    if isinstance(act, nn.GELU):
+    if _computes(act, nn.GELU):
         return Start(beta=GELU_BETA)
-    if isinstance(act, nn.Hardswish):
+    if _computes(act, nn.Hardswish):
         return Start(beta=HARDSWISH_BETA)
-    if isinstance(act, nn.Mish):
+    if _computes(act, nn.Mish):
         return Start(beta=MISH_BETA)
     return None
 
 
+def _computes(act: nn.Module, *kinds: type[nn.Module]) -> bool:
+    """Whether it is of a kind, and not a subclass that computes another."""
+    return any(isinstance(act, kind) and type(act).forward is kind.forward
+               for kind in kinds)
+
+
 def is_unmatched(act: nn.Module) -> bool:
     """Whether ``act`` is of a kind that stays: no ACON is near it."""
-    return isinstance(act, UNMATCHED) and not isinstance(act, nn.ReLU6)
+    return isinstance(act, UNMATCHED) and start_of(act) is None
 
 
 def function_name(function: Callable, args: tuple,
                   kwargs: dict[str, Any]) -> str | None:
     """Name of an activation that is called as a function, None for others.
 
-    ``clamp`` is one where it cuts at zero alone.
+    ``clamp`` is one where it cuts at zero alone, and ``threshold`` is then
+    ``relu``.
     """
     name = _NAMES.get(function)
+    if name == 'threshold' and (
+            _argument(args, kwargs, 1, 'threshold', 1)
+            == _argument(args, kwargs, 2, 'value', 1) == 0):
+        return 'relu'
     if name in ('clamp', 'clamp_min'):
         bounds = [*args[1:], *kwargs.values()]
         cuts = [b for b in bounds if b is not None]
@@ -105,6 +120,8 @@ def _named_functions() -> dict[Callable, str]:
 
 
 _NAMES = _named_functions()
+FUNCTION_NAMES = {name + end for name in _MATCHED_FUNCTIONS
+                  for end in ('', '_')}
 
 
 def stock_module(act: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -118,6 +135,8 @@ def stock_module(act: nn.Module) -> Callable[[Tensor], Tensor]:
 def stock_function(name: str, args: tuple,
                    kwargs: dict[str, Any]) -> Callable[[Tensor], Tensor]:
     """What a function of :func:`function_name` computes, but not in place."""
+    if name == 'relu':
+        return F.relu
     rest = [value for value in args[1:] if not isinstance(value, bool)]
     named = {key: value for key, value in kwargs.items()
              if key not in ('input', 'inplace')}

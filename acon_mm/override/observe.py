@@ -42,6 +42,11 @@ LAYERS = (F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d,
 # operators of activations, whoever calls them
 OPERATORS = ('relu', 'leaky_relu', 'silu', 'gelu', 'hardtanh', 'hardswish',
              'mish')
+# of a number: what a hard sigmoid does before it bounds
+SHIFTS = ('add', 'add_')
+# of positive numbers alone
+ROOTS = ('sqrt', 'rsqrt', 'log', 'log2', 'log10', 'log1p', 'acos', 'asin',
+         'pow')
 # how many layers an input's channels are looked for
 RECENT = 6
 
@@ -51,17 +56,19 @@ class Observer(TorchFunctionMode):
 
     Args:
         model (nn.Module): The model, or a part of it.
+        known (set[int]): ``id`` of each module that no run has made.
 
     Attributes:
         calls (dict): :class:`Calls` by what was called from where.
         hidden (list[str]): Operators that ran in code which Python does not
             see, such as a scripted module's.
+        has_roots (bool): Whether a function ran that wants positive numbers.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, known: set[int]) -> None:
         super().__init__()
         self.model = model
-        self.ids = {id(module) for module in model.modules()}
+        self.ids = {id(module) for module in model.modules()} & known
         self.calls: dict[tuple, Calls] = {}
         self.hidden: list[str] = []
         self.runs = 0
@@ -72,6 +79,9 @@ class Observer(TorchFunctionMode):
             id(p): module for module in model.modules()
             for p in module.parameters(recurse=False)}
         self._order: dict[int, nn.Module] = {}
+        self._shifted: Tensor | None = None
+        self._batches: list[int] = []
+        self.has_roots = False
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -79,6 +89,7 @@ class Observer(TorchFunctionMode):
         if name is None:
             out = func(*args, **kwargs)
             self._note_layer(func, args, out)
+            self._note_arithmetic(getattr(func, '__name__', ''), args, out)
             return out
         value = args[0] if args else kwargs.get('input')
         frame = _outside(sys._getframe(1))
@@ -119,13 +130,17 @@ class Observer(TorchFunctionMode):
                     tensor._version != version
                     for tensor, version in calls.tensors)
                 calls.tensors.clear()
+                calls.batch_varies = len(set(self._batches)) > 1
             self._recent.clear()
+            self._shifted = None
 
     @contextlib.contextmanager
     def _recording(self) -> Iterator[None]:
         """Give each name of an activation an object that notes its calls."""
         saved, recorded = [], []
         for _, owner, name, act in list(activations(self.model)):
+            if id(owner) not in self.ids:
+                continue
             saved.append((owner, name, act))
             # one with a forward of its own is bound to the object
             twin = act if isinstance(act, PLACED) or (
@@ -155,7 +170,8 @@ class Observer(TorchFunctionMode):
                 self._place(_outside(sys._getframe(1))), owner, name,
                 start_of(act), stock_module(act), act,
                 inplace=getattr(act, 'inplace', False) is True,
-                by_keyword=bool(kwargs))
+                by_keyword=bool(kwargs),
+                gates=isinstance(act, nn.ReLU6) and value is self._shifted)
             return self._note(calls, value,
                               lambda: forward(*args, **kwargs))
 
@@ -188,10 +204,20 @@ class Observer(TorchFunctionMode):
         finally:
             self._inside = False
 
+    def _note_arithmetic(self, name: str, args: tuple, out) -> None:
+        if name in SHIFTS and any(
+                isinstance(arg, (int, float)) for arg in args):
+            self._shifted = out
+        name = name.strip('_')
+        self.has_roots |= name in ROOTS and (name != 'pow' or any(
+            isinstance(arg, float) and arg % 1 for arg in args))
+
     def _note_layer(self, func: Callable, args: tuple, out) -> None:
         dim = channels_of_layer(func, args, out)
         if dim is not None:
             self._recent.append((out, dim))
+            if len(self._batches) < self.runs and args and args[0].dim():
+                self._batches.append(args[0].size(0))
         module = self._weights.get(id(args[1])) if (
             func in LAYERS and len(args) > 1) else None
         if module is not None:

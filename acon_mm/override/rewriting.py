@@ -58,10 +58,11 @@ def _compile(source: str, filename: str, qualname: str,
     # evaluated once already, perhaps by names of the class's body
     arguments.defaults = []
     arguments.kw_defaults = [None] * len(arguments.kwonlyargs)
-    definition.returns = None
-    for node in ast.walk(arguments):
+    for node in ast.walk(definition):
         if isinstance(node, ast.arg):
             node.annotation = None
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            node.returns = None
     # the class's name turns `self.__x` into `self._Name__x`
     name = f'.{qualname}'.split('.')[-2] or '_'
     method = ast.Attribute(ast.Name(name, ast.Load()), definition.name,

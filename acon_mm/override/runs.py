@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 import torch.nn as nn
@@ -12,7 +13,7 @@ from torch import Tensor
 from acon_mm.override.calls import Calls
 from acon_mm.override.channels import features_of
 from acon_mm.override.observe import Observer, is_activation
-from acon_mm.probe.inputs import Feed, feeds
+from acon_mm.probe.inputs import Feed, feeds, given
 from acon_mm.probe.running import call, tensors, undisturbed
 
 # feeds tried further where one does for eval mode alone
@@ -30,19 +31,30 @@ class Run:
         module (nn.Module): It.
         feed (Feed): Its arguments.
         observer (Observer): What was seen.
-        outputs (list[Tensor]): Those of the first run.
-        trains (bool): Whether the second run worked too.
-        repeats (bool): Whether another run gives the same outputs; taken
-            for granted until it was ``asked``.
+        outputs (list[list[Tensor]]): Those of the first run, and of the
+            second if that worked too.
+        repeats (bool): Whether other runs give the same outputs; taken for
+            granted until it was ``asked``.
     """
     path: str
     module: nn.Module
     feed: Feed
     observer: Observer
-    outputs: list[Tensor] = field(default_factory=list)
-    trains: bool = False
+    outputs: list[list[Tensor]] = field(default_factory=list)
     repeats: bool = True
     asked: bool = False
+
+    @property
+    def trains(self) -> bool:
+        """Whether it runs in training mode."""
+        return len(self.outputs) > 1
+
+    def again(self) -> Iterator[list[Tensor]]:
+        """Outputs of what ran, run once more."""
+        yield tensors(call(self.module, self.feed.first(), training=False))
+        if self.trains:
+            yield tensors(call(self.module, self.feed.second(),
+                               training=True))
 
     def calls(self) -> Iterator[Calls]:
         """What ran; of functions, what runs without a loss around it."""
@@ -52,73 +64,108 @@ class Run:
                 yield calls
 
 
-def observe(model: nn.Module,
-            inputs: tuple | None = None) -> list[Run]:
+class Refused(NamedTuple):
+    """A module that ran on nothing that was tried, and what it said first."""
+    path: str
+    module: nn.Module
+    error: str
+
+
+def observe(model: nn.Module, inputs: tuple | dict | None = None,
+            ) -> tuple[list[Run], list[Refused]]:
     """Run ``model``; the parts of it that run where the whole does not.
 
     Args:
         model (nn.Module): A built model or a part of one.
-        inputs (tuple, optional): Positional arguments to run it on.
+        inputs (tuple or dict, optional): Arguments to run it on, by
+            position or by name.
 
     Returns:
-        list[Run]: What ran.
+        tuple: What ran, and what did not.
+
+    Raises:
+        ValueError: It does not run on ``inputs``.
     """
     runs: list[Run] = []
+    refused: list[Refused] = []
+    known = set(map(id, model.modules()))
     with undisturbed(model):
-        _observe('', model, inputs, runs)
-    return runs
+        _observe('', model, inputs, known, runs, refused)
+    return runs, refused
 
 
-def _observe(path: str, module: nn.Module, inputs: tuple | None,
-             runs: list[Run]) -> None:
+def _observe(path: str, module: nn.Module, inputs: tuple | dict | None,
+             known: set[int], runs: list[Run],
+             refused: list[Refused]) -> None:
     if type(module).forward is not nn.Module.forward or (
             'forward' in vars(module)):
-        run = _first_run(path, module, inputs)
+        run, error = _first_run(path, module, inputs, known)
         if run is not None:
             runs.append(run)
             return
+        if inputs is not None:
+            raise ValueError(
+                f'{type(module).__name__} does not run on the given inputs '
+                f'({error}): hand swap_activations(inputs=...) what its '
+                'forward takes.')
+        refused.append(Refused(path, module, error))
     for name, child in module.named_children():
-        if any(map(is_activation, child.modules())) and (
+        if any(map(_may_activate, child.modules())) and (
                 not is_activation(child)):
-            _observe(f'{path}.{name}'.lstrip('.'), child, None, runs)
+            _observe(f'{path}.{name}'.lstrip('.'), child, None, known, runs,
+                     refused)
 
 
-def _first_run(path: str, module: nn.Module,
-               inputs: tuple | None) -> Run | None:
-    """On the first feed that serves both modes, else the first at all."""
-    given = [Feed(lambda: (inputs, {}), lambda: (inputs, {}))]
-    first, more = None, MORE
+def _may_activate(module: nn.Module) -> bool:
+    """Whether it is an activation, or code that may call one."""
+    return is_activation(module) or (
+        type(module).forward is not nn.Module.forward
+        and not type(module).__module__.startswith('torch.nn.'))
+
+
+def _first_run(path: str, module: nn.Module, inputs: tuple | dict | None,
+               known: set[int]) -> tuple[Run | None, str]:
+    """On the first feed that serves both modes, else the first at all; or
+    what was said of the first feed."""
+    first, more, said = None, MORE, ''
     refusals: Counter = Counter()
-    for feed in given if inputs is not None else feeds(module):
+    for feed in feeds(module) if inputs is None else given(inputs):
         if max((n for (kind, _), n in refusals.items() if kind == feed.kind),
                default=0) == SIZES_REFUSED:
             continue
         try:
-            run = _try(path, module, feed)
+            run = _try(path, module, feed, known)
         except Exception as error:  # not what it takes
             # alike but for the numbers in it, it is not about the size
-            refusals[feed.kind, re.sub(r'\d+', '', str(error))] += 1
-            run = None
+            words = re.sub(r'\d+', '', str(error))
+            # what a classifier says of maps of another size than its own
+            refusals[feed.kind, words] += 'cannot be multiplied' not in words
+            run, said = None, said or first_line(error)
         if run is not None and run.trains:
-            return run
+            return run, ''
         first = first or run
         more -= first is not None
         if more == 0:
             break
-    return first
+    return first, said
 
 
-def _try(path: str, module: nn.Module, feed: Feed) -> Run:
-    observer = Observer(module)
+def first_line(error: Exception) -> str:
+    """What it says, in a line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _try(path: str, module: nn.Module, feed: Feed, known: set[int]) -> Run:
+    observer = Observer(module, known)
     with observer.run(), torch.no_grad():
         outputs = call(module, feed.first(), training=False)
-    run = Run(path, module, feed, observer, tensors(outputs))
+    run = Run(path, module, feed, observer, [tensors(outputs)])
     with contextlib.suppress(Exception):  # a norm may want more pixels
         with observer.run(), torch.no_grad():
-            call(module, feed.second(), training=True)
-        run.trains = True
-    if not all(features_of([calls.inputs])
-               for calls in observer.calls.values()):
+            outputs = call(module, feed.second(), training=True)
+        run.outputs.append(tensors(outputs))
+    if not all(features_of([calls]) for calls in observer.calls.values()):
         with contextlib.suppress(Exception), observer.run():
             call(module, feed.first(), training=False, grad=True)
     return run

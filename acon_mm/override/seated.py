@@ -6,7 +6,9 @@
 """
 import ast
 import functools
+import itertools
 import types
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch.nn as nn
@@ -14,6 +16,9 @@ import torch.nn as nn
 from acon_mm.override.joined_norm import activate_normed, hand_over_norm
 from acon_mm.override.rewriting import rewrite
 from acon_mm.override.source import names_of
+
+# how many subclasses a class has got
+_counts: dict[type, Iterator[int]] = {}
 
 
 class SeatedCall(NamedTuple):
@@ -42,7 +47,10 @@ class Seated:
         """No hook of a base class is for these."""
 
     def __reduce_ex__(self, protocol):
-        return _restore, self.seated_from, self.__dict__
+        own = getattr(type(self), '__getstate__', None) is not getattr(
+            object, '__getstate__', None)  # Python 3.11 has one
+        return _restore, self.seated_from, (
+            self.__getstate__() if own else self.__dict__)
 
 
 def stock_class(cls: type[nn.Module]) -> type[nn.Module]:
@@ -101,8 +109,9 @@ def _seated_class(cls: type[nn.Module],
         changed = rewrite(function, change)
         namespace.update(dict.fromkeys(names_of(cls, function), changed))
     bases = (cls, ) if issubclass(cls, Seated) else (Seated, cls)
-    name = cls.__name__ if issubclass(cls, Seated) else (
-        f'Seated{cls.__name__}')
+    # another name for each: a metaclass may keep a register of them
+    count = next(_counts.setdefault(stock, itertools.count()))
+    name = f'Seated{stock.__name__}{count or ""}'
     return type(name, bases, namespace)
 
 
@@ -126,7 +135,8 @@ def value_of(call: ast.Call) -> ast.AST:
     ``self.relu(input=x)`` or ``x.relu()``."""
     if call.args:
         return call.args[0]
-    for keyword in call.keywords:
-        if keyword.arg != 'inplace':
-            return keyword.value
-    return call.func.value
+    named = {keyword.arg: keyword.value for keyword in call.keywords}
+    if 'input' in named:  # of a function
+        return named['input']
+    return next((value for name, value in named.items() if name != 'inplace'),
+                getattr(call.func, 'value', None))

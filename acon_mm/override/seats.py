@@ -5,12 +5,19 @@ from dataclasses import dataclass, field
 
 import torch.nn as nn
 from torch import Tensor
+from torch.fx import GraphModule
 
 from acon_mm.override.calls import Calls
 from acon_mm.override.channels import features_of
 from acon_mm.override.observe import PLACED
 from acon_mm.override.seated import SeatedCall
-from acon_mm.override.source import call_index, names_of, nodes_of, parse
+from acon_mm.override.source import (
+    call_index,
+    is_taken,
+    names_of,
+    nodes_of,
+    parse,
+)
 from acon_mm.starts import Start
 from acon_mm.width import Features
 
@@ -37,7 +44,7 @@ class Seat:
         layers (list[nn.Module]): Layers that ran before it, the last first.
         ran (bool): Whether a pass has reached it.
         run (Run, optional): What reached it.
-        ran_first (bool): Whether that was the first one, in eval mode.
+        first_calls (int): How often it ran in the first pass, in eval mode.
         new (nn.Module, optional): The replacement, once it is built.
     """
     path: str
@@ -53,7 +60,7 @@ class Seat:
     layers: list[nn.Module] = field(default_factory=list)
     ran: bool = True
     run: object = None
-    ran_first: bool = False
+    first_calls: int = 0
     new: nn.Module | None = None
 
     @property
@@ -160,7 +167,9 @@ def _located(group: list[Calls]) -> list[Located] | None:
             return None
         names = names_of(type(place.caller), place.method)
         index = call_index(place.method, place.traceback)
-        if not names or index is None or parse(place.method).decorator_list:
+        if not names or index is None or names[0] == '__init__' or isinstance(
+                place.caller, GraphModule) or (
+                parse(place.method).decorator_list):
             return None
         key = id(place.caller), names[0], index
         found.setdefault(key, (place.caller, names[0], index, []))[3].append(
@@ -194,15 +203,15 @@ def _position(one: Located) -> tuple:
 def _base(caller: nn.Module, calls: Calls) -> str:
     """What a seat is called: after the attribute, ``act`` for ``relu``."""
     attribute = calls.name if calls.owner is caller else 'relu'
-    if attribute == 'relu' and not hasattr(caller, 'act'):
+    if attribute == 'relu' and not is_taken(caller, 'act'):
         return 'act'
     return attribute
 
 
 def _free_name(caller: nn.Module, base: str, taken: dict[str, int]) -> str:
     number = taken.get(base, 0) + 1
-    while hasattr(caller, f'{base}{number}'):
-        if isinstance(getattr(caller, f'{base}{number}'), PLACED):
+    while is_taken(caller, f'{base}{number}'):
+        if isinstance(caller._modules.get(f'{base}{number}'), PLACED):
             number += 1
         else:
             base = f'{base}_act'
@@ -216,6 +225,6 @@ def _seat(path: str, owner: nn.Module, name: str, group: list[Calls],
     first = group[0]
     kind = first.name if first.act is None else type(first.act).__name__
     return Seat(path, owner, name, first.act, kind, first.start,
-                first.stock, features_of([one.inputs for one in group]), calls,
+                first.stock, features_of(group), calls,
                 any(one.inplace for one in group), first.layers,
-                ran_first=any(one.inputs[0] for one in group))
+                first_calls=sum(len(one.inputs[0]) for one in group))

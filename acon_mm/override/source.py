@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import torch.nn as nn
 from executing import Source
 
+from acon_mm.override.kinds import FUNCTION_NAMES
+
 
 @functools.cache
 def parse(function: types.FunctionType) -> ast.FunctionDef | None:
@@ -46,6 +48,23 @@ def names_of(cls: type[nn.Module], method: types.FunctionType) -> list[str]:
     reaches it or a decorator does."""
     return [name for name in dir(cls)
             if inspect.getattr_static(cls, name) is method]
+
+
+def is_taken(module: nn.Module, name: str) -> bool:
+    """Whether a module has an attribute, or its code gives it one."""
+    return (name in vars(module) or name in module._modules
+            or name in module._parameters or name in module._buffers
+            or name in _names_in_code(type(module)))
+
+
+@functools.cache
+def _names_in_code(cls: type) -> set[str]:
+    """Attributes of a class, and what its methods call by name."""
+    methods = [value for klass in cls.__mro__ if klass is not nn.Module
+               for value in vars(klass).values()
+               if isinstance(value, types.FunctionType)]
+    return {*dir(cls), *(
+        name for method in methods for name in method.__code__.co_names)}
 
 
 @functools.cache
@@ -97,6 +116,28 @@ def _call_index(method: types.FunctionType,
     return index if same and ast.dump(same[0]) == ast.dump(call) else None
 
 
+@functools.cache
+def methods_of(cls: type[nn.Module]) -> dict[str, types.FunctionType]:
+    """Those that are not PyTorch's, by name."""
+    return {name: value for klass in reversed(cls.__mro__)
+            if not klass.__module__.startswith('torch.')
+            for name, value in vars(klass).items()
+            if isinstance(value, types.FunctionType)}
+
+
+@functools.cache
+def function_calls(method: types.FunctionType) -> dict[int, str]:
+    """Activations that a method calls as functions, by their node."""
+    found = {}
+    for index, node in enumerate(nodes_of(method)):
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
+            owner = getattr(node.func, 'value', None)
+            if called in FUNCTION_NAMES and attribute_path(owner) is None:
+                found[index] = called
+    return found
+
+
 def set_parents(tree: ast.AST) -> None:
     """Give each node below ``tree`` its ``parent``."""
     for node in ast.walk(tree):
@@ -111,7 +152,7 @@ def parents(node: ast.AST) -> Iterator[ast.AST]:
         yield node
 
 
-def attribute_path(node: ast.AST, root: str = 'self') -> str | None:
+def attribute_path(node: ast.AST | None, root: str = 'self') -> str | None:
     """``'a.b'`` of ``self.a.b``."""
     if isinstance(node, ast.Name):
         return '' if node.id == root else None

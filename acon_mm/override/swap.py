@@ -1,10 +1,12 @@
 """Swapping the activations of a built model."""
+import contextlib
 import difflib
 from collections.abc import Sequence
 
 import torch.nn as nn
 from mmcv.cnn import build_activation_layer
 from mmengine.registry import MODELS as ROOT_MODELS
+from torch.nn.parameter import is_lazy
 
 from acon_mm.act_cfg import META_ACON, check_act_cfg
 from acon_mm.base import AconBase
@@ -12,7 +14,7 @@ from acon_mm.override.find import Found, find
 from acon_mm.override.install import install
 from acon_mm.override.observe import placed_parts
 from acon_mm.override.per_width import ActPerWidth
-from acon_mm.override.placement import Placement
+from acon_mm.override.placement import NothingToSwap, Placement
 from acon_mm.override.report import SwapReport
 from acon_mm.override.seated import stock_class
 from acon_mm.override.seats import Seat
@@ -28,7 +30,7 @@ def swap_activations(model: nn.Module,
                      placement: str | Sequence[str] = 'paper',
                      name: str | None = None,
                      verify: bool = True,
-                     inputs: tuple | None = None) -> SwapReport:
+                     inputs: tuple | dict | None = None) -> SwapReport:
     """Replace pointwise activations of ``model``, in place.
 
     The model, or where that fails its parts, runs on small inputs to see
@@ -50,8 +52,9 @@ def swap_activations(model: nn.Module,
             must be the stock model's while each new activation computes what
             it replaces, and each must get a gradient. What fails is put
             back, with the reason in the report. Defaults to True.
-        inputs (tuple, optional): Positional arguments to run the model on.
-            Defaults to small images or what else its layers take.
+        inputs (tuple or dict, optional): Arguments to run the model on, by
+            position or by name. Defaults to small images or what else its
+            layers take.
 
     Returns:
         SwapReport: What was replaced by what, and what was left and why.
@@ -59,22 +62,26 @@ def swap_activations(model: nn.Module,
     Raises:
         TypeError: ``model`` is no module, or ``act_cfg`` is no dict or no
             activation's.
-        ValueError: A placement or a pattern of it matches nothing, or a
-            width cannot be known or is not the given ``num_channels``.
+        ValueError: A placement or a pattern of it matches nothing, a width
+            cannot be known or is not the given ``num_channels``, the model
+            does not run on ``inputs``, or it has lazy layers without sizes.
         KeyError: Unknown activation.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f'swap_activations() got {model!r} as model: give a '
                         'built nn.Module.')
+    if any(map(is_lazy, model.parameters())):
+        raise ValueError(
+            f'{type(model).__name__} has lazy layers that know no size yet: '
+            'run it once on what it takes, and swap its activations then.')
     act_cfg = _complete(act_cfg)
     name = name or stock_class(type(model)).__name__
     report = SwapReport(name, act_cfg['type'])
     with runnable(model):
         found = find(model, inputs)
-        chosen = Placement(placement).select(
-            found.seats, model, name, len(found.functional))
-        new = _build_all([s for s in chosen if not s.placed], act_cfg, name,
-                         report)
+        chosen = _choose(found, model, placement, name)
+        new = _build_all([s for s in chosen if not s.placed], act_cfg, model,
+                         name)
         if verify:
             new = _verified(model, found, new, report)
     install(new)
@@ -82,6 +89,27 @@ def swap_activations(model: nn.Module,
     _fill(report, found, chosen, new)
     report.log()
     return report
+
+
+def _choose(found: Found, model: nn.Module, placement: str | Sequence[str],
+            name: str) -> list[Seat]:
+    """The seats of a placement.
+
+    Raises:
+        NothingToSwap: There is no seat at all.
+        ValueError: None of the placement.
+    """
+    try:
+        return Placement(placement).select(
+            found.seats, model, name, len(found.functional))
+    except NothingToSwap as error:
+        if not found.refused:
+            raise
+        raise NothingToSwap(
+            f'{name} runs on nothing that was tried '
+            f'({found.refused[0].error}), and so no activation was seen: '
+            'hand swap_activations(inputs=...) what its forward takes.'
+        ) from error
 
 
 def _verified(model: nn.Module, found: Found, seats: list[Seat],
@@ -112,7 +140,7 @@ def _fill(report: SwapReport, found: Found, chosen: list[Seat],
             report.leave(seat.path, seat.kind, 'its width is not to be seen')
     for path, kind, why in found.left:
         report.leave(path, kind, why)
-    report.functional = found.functional
+    report.functional = found.functional + found.unreached
 
 
 def _complete(act_cfg: dict | None) -> dict:
@@ -129,14 +157,15 @@ def _freeze_new(model: nn.Module) -> None:
     """
     new = placed_parts(model)
     modes = [(module, module.training) for module in model.modules()]
-    model.train()
+    with contextlib.suppress(Exception):  # another `train`, of a trainer say
+        model.train()
     for module, training in modes:
         module.training = training and (
             module.training or id(module) not in new)
 
 
-def _build_all(seats: list[Seat], act_cfg: dict, name: str,
-               report: SwapReport) -> list[Seat]:
+def _build_all(seats: list[Seat], act_cfg: dict, model: nn.Module,
+               name: str) -> list[Seat]:
     """Seats that have a new activation now.
 
     Raises:
@@ -146,7 +175,7 @@ def _build_all(seats: list[Seat], act_cfg: dict, name: str,
     built, unknown = [], []
     for seat in seats:
         if seat.features or not (needs_width and _is_acon(act_cfg)):
-            seat.new = _build(seat, act_cfg, name)
+            seat.new = _build(seat, act_cfg, model)
             built.append(seat)
         else:
             unknown.append(seat)
@@ -159,7 +188,7 @@ def _build_all(seats: list[Seat], act_cfg: dict, name: str,
     return built
 
 
-def _build(seat: Seat, act_cfg: dict, name: str) -> nn.Module:
+def _build(seat: Seat, act_cfg: dict, model: nn.Module) -> nn.Module:
     """The new activation, one for each width where there are several."""
     if len(seat.features) < 2:
         new = _build_act(seat, act_cfg, next(iter(seat.features), None))
@@ -168,8 +197,9 @@ def _build(seat: Seat, act_cfg: dict, name: str) -> nn.Module:
         new = ActPerWidth(
             lambda width: _build_act(seat, act_cfg, by_width[width]),
             sorted(by_width), next(iter(seat.features)).channel_dim)
-    reference = next((p for p in seat.owner.parameters()
-                      if p.is_floating_point()), None)
+    reference = next(
+        (p for module in (seat.owner, model) for p in module.parameters()
+         if p.is_floating_point()), None)
     if reference is not None:
         new.to(reference.device, reference.dtype)
     if seat.frozen:

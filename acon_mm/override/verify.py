@@ -1,5 +1,6 @@
 """The proof of a swap: the model runs again and is asked for gradients."""
 import contextlib
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
@@ -9,9 +10,12 @@ from torch import Tensor
 
 from acon_mm.base import AconBase
 from acon_mm.override.install import installed
-from acon_mm.override.runs import Run
+from acon_mm.override.runs import Run, first_line
 from acon_mm.override.seats import Seat
 from acon_mm.probe.running import call, equal, tensors, undisturbed
+
+# training passes, of which each may drop other layers
+PASSES = 4
 
 
 def sound(model: nn.Module, run: Run, seats: Sequence[Seat],
@@ -48,34 +52,58 @@ def sound(model: nn.Module, run: Run, seats: Sequence[Seat],
 def _problem(model: nn.Module, run: Run, seats: Sequence[Seat],
              suspects: Sequence[Seat]) -> str | None:
     """What is wrong with the model on these seats; None if nothing is."""
-    with installed(seats), undisturbed(model):
+    with installed(seats), undisturbed(model), torch.no_grad():
         try:
-            with _as_stock(seats), _counted(seats) as count, torch.no_grad():
-                outputs = tensors(call(
-                    run.module, run.feed.first(), training=False))
+            with _as_stock(seats), _counted(seats) as count:
+                problem = _difference(run, seats, suspects, count)
         except Exception as error:
-            return _sentence('fails', error)
-        if run.repeats and not equal(outputs, run.outputs):
-            problem = ('inplace, and its input is read again'
-                       if any(seat.inplace for seat in suspects)
-                       else 'the outputs are others')
-        elif not all(count[id(seat)] for seat in seats if seat.ran_first):
-            return 'its replacement does not run'
-        else:
-            problem = None
-    if problem and not _repeats(model, run):
+            return f'fails: {first_line(error)}'
+    if problem and run.repeats and not _repeats(model, run):
         return _problem(model, run, seats, suspects)
-    return problem or _gradient_problem(model, run, seats)
+    return (problem or _gradient_problem(model, run, seats)
+            or _root_problem(model, run, seats))
+
+
+def _difference(run: Run, seats: Sequence[Seat], suspects: Sequence[Seat],
+                count: Counter) -> str | None:
+    """Between the outputs now and the stock model's, mode by mode."""
+    for ours, theirs in zip(run.again(), run.outputs):
+        if run.repeats and not equal(ours, theirs):
+            return ('inplace, and its input is read again'
+                    if any(seat.inplace for seat in suspects)
+                    else 'the outputs are others')
+        if theirs is not run.outputs[0]:
+            continue
+        for seat in seats:
+            times = count[id(seat)]
+            if seat.first_calls and not times:
+                return 'its replacement does not run'
+            if run.repeats and times > seat.first_calls > 0:
+                return (f'its replacement runs {times} times, not '
+                        f'{seat.first_calls}: its module runs all that is '
+                        'in it')
+    return None
 
 
 def _repeats(model: nn.Module, run: Run) -> bool:
     """Whether the stock model computes the same again; asked once."""
     if not run.asked:
         with undisturbed(model), torch.no_grad():
-            again = tensors(call(
-                run.module, run.feed.first(), training=False))
-        run.asked, run.repeats = True, equal(again, run.outputs)
+            run.repeats = all(map(equal, run.again(), run.outputs))
+        run.asked = True
     return run.repeats
+
+
+def _root_problem(model: nn.Module, run: Run,
+                  seats: Sequence[Seat]) -> str | None:
+    """Whether a root or a logarithm gets ACON's small negative numbers."""
+    if not run.observer.has_roots:
+        return None
+    with installed(seats), undisturbed(model), torch.no_grad():
+        ours = tensors(call(run.module, run.feed.first(), training=False))
+    lost = any(bool((theirs.isfinite() & ~own.isfinite()).any())
+               for own, theirs in zip(ours, run.outputs[0]))
+    return 'a root or a logarithm wants its output positive' if lost else None
 
 
 def _gradient_problem(model: nn.Module, run: Run,
@@ -87,12 +115,10 @@ def _gradient_problem(model: nn.Module, run: Run,
     with torch.enable_grad():
         with installed(seats), undisturbed(model):
             try:
-                grads = _gradients(run, [p for _, p in parameters])
+                dead = _without_gradient(run, [p for _, p in parameters])
             except Exception as error:
-                problem = _sentence('no backward pass', error)
+                problem = f'no backward pass: {first_line(error)}'
             else:
-                dead = [seat.path for (seat, _), grad in zip(
-                    parameters, grads or ()) if grad is None]
                 return 'no gradient reaches it' if dead else None
         try:  # is it the model's own way?
             with undisturbed(model):
@@ -103,10 +129,29 @@ def _gradient_problem(model: nn.Module, run: Run,
     return problem
 
 
-def _gradients(run: Run, parameters: list[Tensor]) -> list | None:
+def _without_gradient(run: Run, parameters: list[Tensor]) -> list[Tensor]:
+    """Those that no training pass reaches; a layer may be dropped in some."""
+    for seed in range(PASSES):
+        grads = _gradients(run, parameters, seed)
+        parameters = [p for p, grad in zip(parameters, grads or ())
+                      if grad is None]
+        if not parameters or not _has_drawn(seed):
+            break
+    return parameters
+
+
+def _has_drawn(seed: int) -> bool:
+    """Whether numbers were drawn since they were seeded."""
+    fresh = torch.Generator().manual_seed(seed).get_state()
+    return not torch.equal(torch.get_rng_state(), fresh) or (
+        random.getstate() != random.Random(seed).getstate())
+
+
+def _gradients(run: Run, parameters: list[Tensor],
+               seed: int = 0) -> list | None:
     """Of a training pass; None if nothing in it is differentiated."""
     outputs = tensors(call(run.module, run.feed.second(), training=True,
-                           grad=True))
+                           grad=True, seed=seed))
     outputs = [out for out in outputs if out.grad_fn is not None]
     if not outputs:
         return None
@@ -118,17 +163,18 @@ def _gradients(run: Run, parameters: list[Tensor]) -> list | None:
     except RuntimeError as error:
         if 'checkpoint' not in str(error):
             raise
-    return _gradients_by_backward(run, parameters)
+    return _gradients_by_backward(run, parameters, seed)
 
 
-def _gradients_by_backward(run: Run, parameters: list[Tensor]) -> list:
+def _gradients_by_backward(run: Run, parameters: list[Tensor],
+                           seed: int) -> list:
     """The same where a checkpoint hides parameters from ``autograd.grad``."""
     saved = [(p, p.grad) for p in [*run.module.parameters(), *parameters]]
     try:
         for parameter, _ in saved:
             parameter.grad = None
         outputs = tensors(call(run.module, run.feed.second(), training=True,
-                               grad=True))
+                               grad=True, seed=seed))
         sum(out.sum() for out in outputs
             if out.grad_fn is not None).backward()
         return [p.grad for p in parameters]
@@ -177,8 +223,3 @@ def _counted(seats: Sequence[Seat]) -> Iterator[Counter]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _sentence(what: str, error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f'{what}: {lines[0] if lines else type(error).__name__}'

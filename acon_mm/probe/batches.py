@@ -10,8 +10,8 @@ BATCH_SIZE = 2
 MOST_CLASSES = 255
 
 
-def training_batch(model: nn.Module, size: int,
-                   device: torch.device) -> dict[str, Any]:
+def training_batch(model: nn.Module, size: int, device: torch.device,
+                   count: int = BATCH_SIZE) -> dict[str, Any]:
     """``inputs`` and ``data_samples`` of ``model.forward``.
 
     Args:
@@ -19,6 +19,7 @@ def training_batch(model: nn.Module, size: int,
             model with a ``data_preprocessor``.
         size (int): Height and width of the images.
         device (torch.device): Where they shall be.
+        count (int): How many.
 
     Returns:
         dict: Those of a model whose package is not known have no
@@ -28,18 +29,19 @@ def training_batch(model: nn.Module, size: int,
                 for cls in type(model).__mro__}
     for package, make in _BATCHES.items():
         if package in packages:
-            return make(model, size, device)
-    return dict(inputs=_images(model, size, device))
+            return make(model, size, device, count)
+    return dict(inputs=_images(model, size, device, count))
 
 
-def _images(model: nn.Module, size: int, device: torch.device):
-    """(2, C, size, size) of noise; C of what embeds or convolves first."""
+def _images(model: nn.Module, size: int, device: torch.device,
+            count: int) -> torch.Tensor:
+    """(count, C, size, size) of noise; C of what embeds or convolves first."""
     convs = [(name, part) for name, part in model.named_modules()
              if isinstance(part, nn.Conv2d)]
     convs.sort(key=lambda pair: 'patch_embed' not in pair[0])
     channels = convs[0][1].in_channels if convs else 3
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(BATCH_SIZE, channels, size, size,
+    return torch.randn(count, channels, size, size,
                        generator=generator).to(device)
 
 
@@ -50,8 +52,8 @@ def _classes(model: nn.Module) -> int:
                + [MOST_CLASSES])
 
 
-def _segmentation(model: nn.Module, size: int,
-                  device: torch.device) -> dict[str, Any]:
+def _segmentation(model: nn.Module, size: int, device: torch.device,
+                  count: int) -> dict[str, Any]:
     from mmseg.structures import SegDataSample
     generator = torch.Generator().manual_seed(0)
 
@@ -65,20 +67,20 @@ def _segmentation(model: nn.Module, size: int,
                 classes, (1, size, size), generator=generator)))
         return made.to(device)
 
-    return dict(inputs=_images(model, size, device),
-                data_samples=[sample() for _ in range(BATCH_SIZE)])
+    return dict(inputs=_images(model, size, device, count),
+                data_samples=[sample() for _ in range(count)])
 
 
-def _classification(model: nn.Module, size: int,
-                    device: torch.device) -> dict[str, Any]:
+def _classification(model: nn.Module, size: int, device: torch.device,
+                    count: int) -> dict[str, Any]:
     from mmpretrain.structures import DataSample
-    return dict(inputs=_images(model, size, device), data_samples=[
+    return dict(inputs=_images(model, size, device, count), data_samples=[
         DataSample().set_gt_label(label).to(device)
-        for label in range(BATCH_SIZE)])
+        for label in range(count)])
 
 
-def _detection(model: nn.Module, size: int,
-               device: torch.device) -> dict[str, Any]:
+def _detection(model: nn.Module, size: int, device: torch.device,
+               count: int) -> dict[str, Any]:
     from mmdet.structures import ReIDDataSample
     from mmdet.testing import demo_mm_inputs
     from mmdet.testing._utils import demo_track_inputs
@@ -86,20 +88,20 @@ def _detection(model: nn.Module, size: int,
     kind = type(preprocessor).__name__
     if 'ReID' in kind:  # their pooling fits one shape of image
         return dict(
-            inputs=_images(model, size, device)[..., :size // 2],
+            inputs=_images(model, size, device, count)[..., :size // 2],
             data_samples=[ReIDDataSample().set_gt_label(label)
-                          for label in range(BATCH_SIZE)])
+                          for label in range(count)])
     masks = any('mask' in f'{name}{type(module).__name__}'.lower()
                 for name, module in model.named_modules())
     if 'Track' in kind:
         batch = demo_track_inputs(
-            batch_size=BATCH_SIZE, num_frames=2, key_frames_inds=[0],
-            image_shapes=(3, size, size), num_items=[3] * BATCH_SIZE,
+            batch_size=count, num_frames=2, key_frames_inds=[0],
+            image_shapes=(3, size, size), num_items=[3] * count,
             num_classes=1, with_mask=masks)
     else:
         batch = demo_mm_inputs(
-            batch_size=BATCH_SIZE, image_shapes=(3, size, size),
-            num_items=[3] * BATCH_SIZE, num_classes=max(2, classes),
+            batch_size=count, image_shapes=(3, size, size),
+            num_items=[3] * count, num_classes=max(2, classes),
             with_mask=masks, with_semantic=True, use_box_type=True)
         for sample in batch['data_samples']:
             instances = sample.gt_instances

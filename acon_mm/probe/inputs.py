@@ -17,7 +17,9 @@ from acon_mm.probe.shapes import Make, likely
 # same in both. Larger ones are for models that pool the small away.
 SIZES = (((64, 64), (32, 32)), ((64, 96), (96, 160)), ((256, 320), (384, 256)))
 # squares for those that take nothing else
-SQUARES = (64, 224, 128, 256, 384, 512)
+SQUARES = (64, 32, 224, 28, 84, 128, 256, 384, 512)
+# images in the two runs
+BATCHES = (2, 3)
 # mixtures of what layers take, for several arguments
 MIXTURES = 16
 # numbers in an input that is tried
@@ -54,20 +56,51 @@ def feeds(module: nn.Module) -> Iterator[Feed]:
     # the same for all arguments first
     choices = [(make, ) * needed for make in makers]
     if needed > 1:
+        makers.append(lambda n, h, w: torch.arange(n))  # steps of diffusion
         choices += itertools.islice(
             itertools.product(makers, repeat=needed), MIXTURES)
     for sizes in _all_sizes(module):
         for chosen in choices:
             yield Feed(*(
-                lambda chosen=chosen, size=size: (
-                    tuple(make(*size) for make in chosen), {})
-                for size in sizes), kind=chosen)
+                lambda chosen=chosen, size=size, count=count: (
+                    tuple(make(count, *size) for make in chosen), {})
+                for size, count in zip(sizes, BATCHES)), kind=chosen)
+
+
+def given(inputs: tuple | dict) -> Iterator[Feed]:
+    """A user's arguments, which stay as they are.
+
+    Where all tensors begin with the same dimension the second run has each
+    twice, which tells the batch from the channels.
+    """
+    sizes = {value.shape[:1] for value in (
+        inputs.values() if isinstance(inputs, dict) else inputs)
+        if isinstance(value, Tensor)}
+    for times in (2, 1) if len(sizes) == 1 and sizes != {()} else (1, ):
+        yield Feed(functools.partial(_call_of, inputs, 1),
+                   functools.partial(_call_of, inputs, times))
+
+
+def _call_of(inputs: tuple | dict, times: int) -> Call:
+    copied = _copied(inputs, times)
+    return ((), copied) if isinstance(copied, dict) else (copied, {})
+
+
+def _copied(value: Any, times: int) -> Any:
+    if isinstance(value, Tensor):
+        copied = value.detach().clone()
+        return torch.cat([copied] * times) if times > 1 else copied
+    if isinstance(value, dict):
+        return {key: _copied(item, times) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_copied(item, times) for item in value)
+    return value
 
 
 def _of_openmmlab(module: nn.Module, reference: Tensor) -> Iterator[Feed]:
-    def batch(mode: str, size: int) -> Call:
-        return (), dict(training_batch(module, size, reference.device),
-                        mode=mode)
+    def batch(mode: str, size: int, count: int) -> Call:
+        return (), dict(training_batch(
+            module, size, reference.device, count), mode=mode)
 
     # larger in the first, to tell the channels from the rest; or the same
     # 320 for SSD, whose last maps of fewer pixels no convolution takes
@@ -75,8 +108,8 @@ def _of_openmmlab(module: nn.Module, reference: Tensor) -> Iterator[Feed]:
         for first, second in (('tensor', 'loss'), ('tensor', 'tensor'),
                               ('loss', 'loss')):
             yield Feed(
-                functools.partial(batch, first, size + more),
-                functools.partial(batch, second, size),
+                functools.partial(batch, first, size + more, BATCHES[0]),
+                functools.partial(batch, second, size, BATCHES[1]),
                 (first, second, more), second == 'loss' != first)
 
 

@@ -1,8 +1,12 @@
 """What a run needs, and what it takes back."""
+import collections
 import contextlib
-from collections import OrderedDict
+import random
+import types
 from collections.abc import Collection, Iterator
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn as nn
 from torch import Tensor
@@ -16,15 +20,21 @@ UNLIKELY = 1e4
 # largest difference of outputs over their largest number
 TOLERANCE = 1e-4
 # attributes that a run may add to
-COLLECTIONS = (dict, list, set, OrderedDict)
+COLLECTIONS = (dict, list, set, collections.OrderedDict, collections.Counter,
+               collections.defaultdict, collections.deque)
+# objects that hold no outputs
+OPAQUE = (type, types.FunctionType, types.MethodType, types.ModuleType,
+          nn.Module)
 
 
 def call(module: nn.Module, arguments: Call, training: bool,
-         grad: bool = False):
+         grad: bool = False, seed: int = 0):
     """``module(*args, **kwargs)`` in a mode, always on the same numbers."""
     for part in module.modules():
         part.training = training
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
     args, kwargs = arguments
     if grad:
         args = tuple(map(_tracked, args))
@@ -41,14 +51,35 @@ def _tracked(value):
 
 
 def tensors(value) -> list[Tensor]:
-    """Floating-point tensors in nested outputs."""
+    """All tensors in nested outputs, of objects too, as real numbers."""
+    return list(_tensors(value, set()))
+
+
+def _tensors(value, seen: set[int]) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
-        return [value] if value.is_floating_point() else []
+        if value.layout is torch.strided and not value.is_nested:
+            yield _as_real(value)
+        return
     if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        return [tensor for item in value for tensor in tensors(item)]
-    return []
+        parts = list(value.values())
+    elif isinstance(value, (list, tuple)):
+        parts = list(value)
+    elif isinstance(value, OPAQUE) or id(value) in seen:
+        return
+    else:  # a dataclass, a distribution
+        seen.add(id(value))
+        names = [*getattr(value, '__dict__', ()), *(
+            name for cls in type(value).__mro__
+            for name in vars(cls).get('__slots__', ()))]
+        parts = [getattr(value, name, None) for name in names]
+    for part in parts:
+        yield from _tensors(part, seen)
+
+
+def _as_real(value: Tensor) -> Tensor:
+    if value.is_complex():
+        return torch.view_as_real(value.resolve_conj())
+    return value if value.is_floating_point() else value.double()
 
 
 def equal(ours: list[Tensor], theirs: list[Tensor]) -> bool:
@@ -67,48 +98,72 @@ def _near(ours: Tensor, theirs: Tensor) -> bool:
 
 @contextlib.contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Give back what a run may change: buffers, generators, attributes.
+    """Give back what a run may change: tensors, generators, attributes.
 
     Some models keep results (SAN those of its text encoder), count steps or
-    take in modules of others as they run (DDQ).
+    take in modules of others as they run (DDQ). Parameters that train are
+    not copied: no run should change them.
     """
     kept = [(vars(module), vars(module).copy(), _held(vars(module)))
             for module in model.modules()]
-    buffers = [(b, b.detach().clone()) for b in model.buffers()]
+    scripted = [(module, module.training) for module in model.modules()
+                if isinstance(module, torch.jit.ScriptModule)]
+    frozen = [p for p in model.parameters() if not p.requires_grad]
+    plain = [value for _, values, _ in kept for value in values.values()
+             if isinstance(value, Tensor)]
+    before = [(tensor, tensor.detach().clone())
+              for tensor in (*model.buffers(), *frozen, *plain)]
+    numbers = random.getstate(), np.random.get_state()
     devices = (range(torch.cuda.device_count())
                if torch.cuda.is_initialized() else [])
     try:
         with torch.random.fork_rng(devices):
             yield
     finally:
+        random.setstate(numbers[0])
+        np.random.set_state(numbers[1])
         for attributes, values, held in kept:
             _give_back(attributes, values, held)
+        for module, training in scripted:
+            module.training = training
         with torch.no_grad():
-            for buffer, value in buffers:
-                buffer.copy_(value)
+            for tensor, value in before:
+                tensor.copy_(value)
 
 
-def _held(attributes: dict) -> dict[str, Collection]:
-    """Copies of the collections with something in them.
+def _held(attributes: dict) -> list[tuple[Any, Collection]]:
+    """Collections with something in them, those inside too, with copies.
 
     The many empty ones, of hooks, get none: so many objects would set off
     the garbage collector.
     """
-    return {name: value.copy() for name, value in attributes.items()
-            if type(value) in COLLECTIONS and value}
+    found = {}
+    waiting = [value for value in attributes.values()
+               if type(value) in COLLECTIONS and value]
+    while waiting:
+        value = waiting.pop()
+        if id(value) not in found:
+            found[id(value)] = value, value.copy()
+            inside = value.values() if isinstance(value, dict) else value
+            waiting += [item for item in inside if type(item) in COLLECTIONS]
+    return list(found.values())
 
 
 def _give_back(attributes: dict, values: dict,
-               held: dict[str, Collection]) -> None:
+               held: list[tuple[Any, Collection]]) -> None:
     for name in attributes.keys() - values.keys():
         del attributes[name]
+    full = {id(value) for value, _ in held}
     for name, value in values.items():
         attributes[name] = value
-        if type(value) in COLLECTIONS and (value or name in held):
+        if type(value) in COLLECTIONS and value and id(value) not in full:
             value.clear()
-            before = held.get(name, ())
-            value.extend(before) if isinstance(value, list) else (
-                value.update(before))
+    for value, before in held:
+        value.clear()
+        if isinstance(value, (dict, set)):
+            value.update(before)
+        else:
+            value.extend(before)
 
 
 @contextlib.contextmanager

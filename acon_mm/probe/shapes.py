@@ -7,25 +7,24 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-BATCH_SIZE = 2
 # pixels of an image from which on one is enough: attention takes gigabytes
 LARGE_IMAGE = 512**2
 # layers of a model that are tried as the one which takes the input
 LEAVES = 4
 # frames, height and width of a clip that fits what has a fixed classifier
 CLIP = (16, 112, 112)
-# a tensor of a shape; what an image's height and width make of that
+# a tensor of a shape; what a number of images, their height and width make
 Make = Callable[..., Tensor]
-OfSize = Callable[[int, int], Any]
+OfSize = Callable[[int, int, int], Any]
 
 
-def images_of(height: int, width: int) -> int:
-    """How many images of a size are run at once."""
-    return 1 if height * width > LARGE_IMAGE else BATCH_SIZE
+def images_of(height: int, width: int, count: int) -> int:
+    """How many images of a size are run at once, ``count`` at most."""
+    return 1 if height * width > LARGE_IMAGE else count
 
 
 def likely(module: nn.Module, new: Make) -> Iterator[OfSize]:
-    """Functions of an image's size, the most likely input first.
+    """Functions of a batch and its images' size, the likeliest input first.
 
     Args:
         module (nn.Module): A model or a part of one.
@@ -37,8 +36,8 @@ def likely(module: nn.Module, new: Make) -> Iterator[OfSize]:
     if any(True for _ in module.parameters()):  # in a scripted layer, say
         leaves['image', 3] = None
     for name, width in itertools.islice(leaves, 2 * LEAVES):
-        yield lambda h, w, name=name, width=width: _SHAPES[name](
-            new, width, h, w)
+        yield lambda n, h, w, name=name, width=width: _SHAPES[name](
+            new, n, width, h, w)
     yield from _of_a_video(module, new)
 
 
@@ -47,31 +46,33 @@ def _of_its_width(module: nn.Module, new: Make) -> Iterator[OfSize]:
     widths = getattr(module, 'in_channels', None)
     if isinstance(widths, (list, tuple)) and widths:
         for kind in (list, tuple):
-            yield lambda h, w, kind=kind: kind(
-                new(BATCH_SIZE, c, max(1, h >> i), max(1, w >> i))
+            yield lambda n, h, w, kind=kind: kind(
+                new(n, c, max(1, h >> i), max(1, w >> i))
                 for i, c in enumerate(widths))
-        yield lambda h, w: [new(BATCH_SIZE, c, h, w) for c in widths]
+        yield lambda n, h, w: [new(n, c, h, w) for c in widths]
     elif isinstance(widths, int):
         levels = len(getattr(getattr(
             module, 'prior_generator', None), 'strides', range(5)))
-        yield lambda h, w: tuple(
-            new(BATCH_SIZE, widths, max(1, h >> i), max(1, w >> i))
+        yield lambda n, h, w: tuple(
+            new(n, widths, max(1, h >> i), max(1, w >> i))
             for i in range(levels))
-        yield lambda h, w: new(BATCH_SIZE, widths, h, w)
-        yield lambda h, w: new(BATCH_SIZE, h * w // 4, widths)
+        yield lambda n, h, w: new(n, widths, h, w)
+        yield lambda n, h, w: new(n, h * w // 4, widths)
 
 
 def _of_a_video(module: nn.Module, new: Make) -> Iterator[OfSize]:
-    """Segments of a clip as a batch of images, and joints that move."""
+    """Frames, segments of a clip as a batch of images, joints that move."""
+    if any(isinstance(layer, nn.Conv2d) for layer in module.modules()):
+        yield lambda n, h, w: new(n, 4, 3, h, w)
     for segments in _numbers(module, 'num_segments'):
-        yield lambda h, w, n=segments: new(n, 3, h, w)
+        yield lambda n, h, w, s=segments: new((n - 1) * s, 3, h, w)
     graphs = (*module.named_buffers(), *module.named_parameters())
     joints = _numbers(module, 'num_keypoints') + [
         graph.shape[-1] for name, graph in graphs
         if name.rpartition('.')[2] == 'A']  # who is next to whom
     for count in dict.fromkeys(joints):
-        yield lambda h, w, n=count: new(BATCH_SIZE, 1, h // 4, n, 3)
-        yield lambda h, w, n=count: new(BATCH_SIZE, h // 8, n, 3)
+        yield lambda n, h, w, v=count: new(n, 1, h // 4, v, 3)
+        yield lambda n, h, w, v=count: new(n, h // 8, v, 3)
 
 
 def _numbers(module: nn.Module, name: str) -> list[int]:
@@ -109,13 +110,13 @@ def _of_leaf(layer: nn.Module) -> Iterator[tuple[str, int]]:
 
 
 _SHAPES: dict[str, Callable] = {
-    'image': lambda new, c, h, w: new(images_of(h, w), c, h, w),
-    'sequence': lambda new, c, h, w: new(BATCH_SIZE, c, h),
-    'video': lambda new, c, h, w: new(BATCH_SIZE, c, 8, h, w),
-    'clip': lambda new, c, h, w: new(BATCH_SIZE, c, *CLIP),
-    'tokens': lambda new, c, h, w: new(BATCH_SIZE, h, c),
-    'vector': lambda new, c, h, w: new(BATCH_SIZE, c),
-    'last': lambda new, c, h, w: new(BATCH_SIZE, h // 8, w // 8, c),
-    'indices': lambda new, c, h, w: torch.arange(
-        BATCH_SIZE * h).view(BATCH_SIZE, h) % c,
+    'image': lambda new, n, c, h, w: new(images_of(h, w, n), c, h, w),
+    'sequence': lambda new, n, c, h, w: new(n, c, h),
+    'video': lambda new, n, c, h, w: new(n, c, 8, h, w),
+    'clip': lambda new, n, c, h, w: new(n, c, *CLIP),
+    'tokens': lambda new, n, c, h, w: new(n, h, c),
+    'vector': lambda new, n, c, h, w: new(n, c),
+    'last': lambda new, n, c, h, w: new(n, h // 8, w // 8, c),
+    'indices': lambda new, n, c, h, w: torch.arange(
+        n * h).view(n, h) % c,
 }

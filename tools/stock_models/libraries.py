@@ -62,12 +62,14 @@ def _timm(name: str) -> nn.Module:
 
 
 def _torchvision(name: str) -> nn.Module:
-    # the detectors have weights for their backbones
     models = import_module('torchvision.models')
-    detector = models.get_model_builder(name).__module__.startswith(
-        'torchvision.models.detection')
-    return models.get_model(name, weights=None, **(
-        dict(weights_backbone=None) if detector else {}))
+    kind = models.get_model_builder(name).__module__.split('.')[2]
+    options: dict[str, int | None] = {}
+    if kind in ('detection', 'segmentation'):
+        options.update(weights_backbone=None)
+    if kind == 'detection' and not name.startswith('ssd'):
+        options.update(min_size=128, max_size=192)  # not 800
+    return models.get_model(name, weights=None, **options)
 
 
 LIBRARIES: dict[str, tuple[Callable, list[str]]] = dict(
