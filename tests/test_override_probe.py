@@ -2,6 +2,7 @@
 import pytest
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from override_cases import acons
 
 from acon_mm import swap_activations
@@ -88,3 +89,71 @@ def test_large_images_are_run_one_by_one(size, batch):
     net.img_size = size  # as a transformer of one size has it
     (image, ), _ = next(feeds(net)).first()
     assert image.shape == (batch, 3, size, size)
+
+
+class Pairs(nn.Module):
+    """Similarities, as many as there are images in the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.relu = nn.Linear(8, 4), nn.ReLU()
+
+    def forward(self, x):
+        z = self.relu(self.fc(x))
+        return F.relu(z @ z.t())
+
+
+class Scores(nn.Module):
+    """One number a token."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.one, self.relu = (
+            nn.Linear(8, 4), nn.Linear(4, 1), nn.ReLU())
+
+    def forward(self, x):
+        x = self.relu(self.fc(x))
+        return F.relu(self.one(x).squeeze(-1))
+
+
+class PositiveWeight(nn.Module):
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(5, 4))
+        self.fc, self.relu = nn.Linear(8, 4), nn.ReLU()
+
+    def forward(self, x):
+        return F.linear(self.relu(self.fc(x)), F.relu(self.w))
+
+
+class Scalars(nn.Module):
+    """One helper for maps and a number."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.relu = nn.Conv2d(3, 4, 1), nn.ReLU()
+        self.gain = nn.Parameter(torch.ones(()))
+
+    def act(self, x):
+        return F.relu(x)
+
+    def forward(self, x):
+        return self.act(self.gain) * self.act(self.relu(self.conv(x)))
+
+
+@pytest.mark.parametrize('given', [False, True])
+@pytest.mark.parametrize('cls, inputs, kept', [
+    (Pairs, torch.randn(5, 8), 1), (Scores, torch.randn(5, 6, 8), 1),
+    (PositiveWeight, torch.randn(5, 8), 1),
+    (Scalars, torch.randn(5, 3, 4, 4), 1)])
+def test_no_batch_length_or_weight_is_taken_for_channels(
+        cls, inputs, kept, given):
+    model = cls()
+    report = swap_activations(model, dict(type='AconC'), 'all',
+                              inputs=(inputs, ) if given else None)
+    assert [one.path for one in report.swapped] == ['relu']
+    assert [one.reason for one in report.left] == [
+        'its width is not to be seen']
+    model(inputs[:3])  # as many as nobody has seen
+    model(inputs.repeat(2, *[1] * (inputs.dim() - 1)))

@@ -44,11 +44,16 @@ def find_channel_dim(value: Tensor, recent: Sequence[tuple[Tensor, int]],
             with its dimension of channels.
 
     Returns:
-        int, optional: None if it is not to be seen.
+        int, optional: None if it is not to be seen, 0 if there is none: one
+        channel was squeezed away.
     """
     for out, dim in recent:
         if out is value:
             return dim
+    for out, dim in itertools.islice(reversed(recent), 1):
+        if out.size(dim) == 1 and value.dim() < out.dim() and (
+                value.numel() == out.numel()):
+            return 0
     if not (torch.is_grad_enabled() and value.requires_grad):
         return None
     for out, dim in reversed(recent):
@@ -85,12 +90,16 @@ def features_of(group: Iterable[Calls]) -> set[Features]:
     vectors: set[int] = set()  # (N, C), whichever dimension others name
     unclear: list[torch.Size] = []
     for calls in group:
-        for seen in itertools.zip_longest(*filter(None, calls.inputs)):
-            seen = [one for one in seen if one is not None]
-            shape = seen[0][0]
-            dim = next((d for _, d in seen if d is not None), None)
-            if dim is None:
-                dim = _constant_dim([s for s, _ in seen], calls.batch_varies)
+        for seen in itertools.zip_longest(*calls.inputs):
+            shapes = [one[0] for one in seen if one is not None]
+            shape = shapes[0]
+            # by a layer, then by the gradients of a third run
+            plain, traced = (
+                next((one[1] for one in part if one and one[1] is not None),
+                     None) for part in (seen[:2], seen[2:]))
+            dim = traced if plain is None else plain
+            if dim is None or plain is None and not _is_constant(dim, shapes):
+                dim = _constant_dim(shapes, calls.batch_varies)
             if dim == 0:  # an image without a batch
                 return set()
             if dim is None:
@@ -109,6 +118,10 @@ def features_of(group: Iterable[Calls]) -> set[Features]:
     for dim, widths in found.items():
         return {Features(width, dim) for width in widths | vectors}
     return {Features(width, -1) for width in vectors}
+
+
+def _is_constant(dim: int, shapes: list[torch.Size]) -> bool:
+    return len({shape[dim:dim + 1] for shape in shapes}) == 1
 
 
 def _constant_dim(shapes: list[torch.Size],
