@@ -261,7 +261,18 @@ class Video(Two):
         return F.relu(self.a(x.reshape(b * t, c, h, w)))
 
 
-@pytest.mark.parametrize('cls', [Diffusion, Video])
+class Graph(nn.Module):
+    """Nodes, and who is next to whom."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(6, 4)
+
+    def forward(self, x, adjacency):
+        return adjacency @ F.relu(self.fc(x))
+
+
+@pytest.mark.parametrize('cls', [Diffusion, Video, Graph])
 def test_more_kinds_of_inputs_are_tried(cls):
     model = cls()
     swap(model)

@@ -21,7 +21,7 @@ class Swapped(NamedTuple):
 
 
 class Left(NamedTuple):
-    """One activation that stayed, and why."""
+    """One activation that stayed, and why; one for each call, if it runs."""
     path: str
     old: str
     reason: str
@@ -51,8 +51,9 @@ class SwapReport:
         self.swapped.append(
             Swapped(path, old, type(new).__name__, width, ran))
 
-    def leave(self, path: str, old: str, reason: str) -> None:
-        self.left.append(Left(path, old, reason))
+    def leave(self, path: str, old: str, reason: str,
+              calls: int = 1) -> None:
+        self.left += [Left(path, old, reason)] * calls
 
     def log(self) -> None:
         """Print the summary once, to the current MMEngine logger."""

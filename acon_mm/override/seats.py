@@ -2,6 +2,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import torch.nn as nn
 from torch import Tensor
@@ -45,6 +46,7 @@ class Seat:
         ran (bool): Whether a pass has reached it.
         run (Run, optional): What reached it.
         first_calls (int): How often it ran in the first pass, in eval mode.
+        most_calls (int): The most often in any.
         new (nn.Module, optional): The replacement, once it is built.
     """
     path: str
@@ -61,6 +63,7 @@ class Seat:
     ran: bool = True
     run: object = None
     first_calls: int = 0
+    most_calls: int = 1
     new: nn.Module | None = None
 
     @property
@@ -227,4 +230,6 @@ def _seat(path: str, owner: nn.Module, name: str, group: list[Calls],
     return Seat(path, owner, name, first.act, kind, first.start,
                 first.stock, features_of(group), calls,
                 any(one.inplace for one in group), first.layers,
-                first_calls=sum(len(one.inputs[0]) for one in group))
+                first_calls=sum(len(one.inputs[0]) for one in group),
+                most_calls=max(sum(map(len, run)) for run in zip_longest(
+                    *(one.inputs for one in group), fillvalue=())))

@@ -121,7 +121,8 @@ def _verified(model: nn.Module, found: Found, seats: list[Seat],
         kept += good
         for seat in seats:
             if seat.path in bad:
-                report.leave(seat.path, seat.kind, bad[seat.path])
+                report.leave(seat.path, seat.kind, bad[seat.path],
+                             seat.most_calls)
     return [seat for seat in seats if seat in kept]
 
 
@@ -137,7 +138,8 @@ def _fill(report: SwapReport, found: Found, chosen: list[Seat],
         elif not any(seat is one for one in chosen):
             report.leave(seat.path, seat.kind, 'outside the placement')
         elif seat.path not in told:
-            report.leave(seat.path, seat.kind, 'its width is not to be seen')
+            report.leave(seat.path, seat.kind, 'its width is not to be seen',
+                         seat.most_calls)
     for path, kind, why in found.left:
         report.leave(path, kind, why)
     report.functional = found.functional + found.unreached
@@ -169,7 +171,7 @@ def _build_all(seats: list[Seat], act_cfg: dict, model: nn.Module,
     """Seats that have a new activation now.
 
     Raises:
-        ValueError: None has, since no width is known.
+        ValueError: None has, since no width is known and nothing ran.
     """
     needs_width = 'num_channels' not in act_cfg
     built, unknown = [], []
@@ -179,7 +181,7 @@ def _build_all(seats: list[Seat], act_cfg: dict, model: nn.Module,
             built.append(seat)
         else:
             unknown.append(seat)
-    if unknown and not built:
+    if unknown and not built and not any(seat.ran for seat in unknown):
         raise ValueError(
             f'The width of {name}.{unknown[0].path} ({unknown[0].kind}) '
             'cannot be known: hand swap_activations(inputs=...) what the '

@@ -56,7 +56,10 @@ def feeds(module: nn.Module) -> Iterator[Feed]:
     # the same for all arguments first
     choices = [(make, ) * needed for make in makers]
     if needed > 1:
-        makers.append(lambda n, h, w: torch.arange(n))  # steps of diffusion
+        makers += [
+            lambda n, h, w: torch.arange(n),  # steps of a diffusion
+            lambda n, h, w: new(h, h),  # who is next to whom in a graph
+            lambda n, h, w: new(n, h, h)]
         choices += itertools.islice(
             itertools.product(makers, repeat=needed), MIXTURES)
     for sizes in _all_sizes(module):

@@ -209,10 +209,12 @@ def prepare_process(jobs: int = 1) -> None:
     """One thread, no chatter, and the libraries that are installed.
 
     Args:
-        jobs (int): Processes that share the memory: a model that needs more
-            than a process's part gets its row, and the others go on.
+        jobs (int): Processes that share three quarters of the memory: a
+            model that needs more than a process's part gets its row, and
+            the others go on.
     """
-    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // jobs
+    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    memory = memory * 3 // 4 // jobs
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY:
         memory = min(memory, hard)
