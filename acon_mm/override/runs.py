@@ -33,15 +33,15 @@ class Run:
         observer (Observer): What was seen.
         outputs (list[list[Tensor]]): Those of the first run, and of the
             second if that worked too.
-        repeats (bool): Whether other runs give the same outputs; taken for
-            granted until it was ``asked``.
+        repeats (tuple[bool, bool]): Whether other runs of the two modes
+            give the same outputs; taken for granted until it was ``asked``.
     """
     path: str
     module: nn.Module
     feed: Feed
     observer: Observer
     outputs: list[list[Tensor]] = field(default_factory=list)
-    repeats: bool = True
+    repeats: tuple[bool, bool] = (True, True)
     asked: bool = False
 
     @property
@@ -49,12 +49,13 @@ class Run:
         """Whether it runs in training mode."""
         return len(self.outputs) > 1
 
-    def again(self) -> Iterator[list[Tensor]]:
-        """Outputs of what ran, run once more."""
-        yield tensors(call(self.module, self.feed.first(), training=False))
-        if self.trains:
-            yield tensors(call(self.module, self.feed.second(),
-                               training=True))
+    def first(self) -> list[Tensor]:
+        """Outputs of the first run, once more."""
+        return tensors(call(self.module, self.feed.first(), training=False))
+
+    def second(self) -> list[Tensor]:
+        """Outputs of the second run, once more."""
+        return tensors(call(self.module, self.feed.second(), training=True))
 
     def calls(self) -> Iterator[Calls]:
         """What ran; of functions, what runs without a loss around it."""

@@ -52,46 +52,87 @@ def sound(model: nn.Module, run: Run, seats: Sequence[Seat],
 def _problem(model: nn.Module, run: Run, seats: Sequence[Seat],
              suspects: Sequence[Seat]) -> str | None:
     """What is wrong with the model on these seats; None if nothing is."""
-    with installed(seats), undisturbed(model), torch.no_grad():
+    broken = None
+    with installed(seats), undisturbed(model), _counted(seats) as count:
         try:
-            with _as_stock(seats), _counted(seats) as count:
-                problem = _difference(run, seats, suspects, count)
+            with _as_stock(seats), torch.no_grad():
+                problem = _first_problem(run, seats, suspects, count)
         except Exception as error:
             return f'fails: {first_line(error)}'
-    if problem and run.repeats and not _repeats(model, run):
+        alike = problem is not None
+        if not alike:
+            try:
+                with _as_stock(seats, traced=True), torch.enable_grad():
+                    problem, alike = _training_problem(run, seats)
+            except Exception as error:
+                broken = f'no backward pass: {first_line(error)}'
+    if problem is None and not alike and not _trains_alike(model, run, seats):
+        problem = _other(suspects)
+    if problem and not run.asked and not _repeats(model, run):
         return _problem(model, run, seats, suspects)
-    return (problem or _gradient_problem(model, run, seats)
-            or _root_problem(model, run, seats))
+    if broken and not _has_backward(model, run):  # it is the model's own way
+        broken = None
+    return problem or broken or _root_problem(model, run, seats)
 
 
-def _difference(run: Run, seats: Sequence[Seat], suspects: Sequence[Seat],
-                count: Counter) -> str | None:
-    """Between the outputs now and the stock model's, mode by mode."""
-    for ours, theirs in zip(run.again(), run.outputs):
-        if run.repeats and not equal(ours, theirs):
-            return ('inplace, and its input is read again'
-                    if any(seat.inplace for seat in suspects)
-                    else 'the outputs are others')
-        if theirs is not run.outputs[0]:
-            continue
-        for seat in seats:
-            times = count[id(seat)]
-            if seat.first_calls and not times:
-                return 'its replacement does not run'
-            if run.repeats and times > seat.first_calls > 0:
-                return (f'its replacement runs {times} times, not '
-                        f'{seat.first_calls}: its module runs all that is '
-                        'in it')
+def _first_problem(run: Run, seats: Sequence[Seat], suspects: Sequence[Seat],
+                   count: Counter) -> str | None:
+    """In eval mode: other outputs, or calls that are more or none."""
+    alike = equal(run.first(), run.outputs[0])
+    if run.repeats[0] and not alike:
+        return _other(suspects)
+    for seat in seats:
+        times = count[id(seat)]
+        if seat.first_calls and not times:
+            return 'its replacement does not run'
+        if run.repeats[0] and times > seat.first_calls > 0:
+            return (f'its replacement runs {times} times, not '
+                    f'{seat.first_calls}: its module runs all that is in it')
     return None
+
+
+def _other(suspects: Sequence[Seat]) -> str:
+    return ('inplace, and its input is read again'
+            if any(seat.inplace for seat in suspects)
+            else 'the outputs are others')
+
+
+def _training_problem(run: Run,
+                      seats: Sequence[Seat]) -> tuple[str | None, bool]:
+    """In training: a parameter without gradient; whether outputs are alike,
+    but for the rounding of a sum, which norms of few pixels enlarge."""
+    parameters = [p for seat in seats for p in seat.new.parameters()
+                  if p.requires_grad]
+    if not parameters:
+        return None, False
+    outputs: list[Tensor] = []
+    for seed in range(PASSES):
+        seen, grads = _gradients(run, parameters, seed)
+        outputs = outputs or seen
+        parameters = [p for p, grad in zip(parameters, grads or ())
+                      if grad is None]
+        if not parameters or not _has_drawn(seed):
+            break
+    alike = not run.trains or not run.repeats[1] or equal(
+        outputs, run.outputs[1])
+    return 'no gradient reaches it' if parameters else None, alike
+
+
+def _trains_alike(model: nn.Module, run: Run, seats: Sequence[Seat]) -> bool:
+    if not run.trains or not run.repeats[1]:
+        return True
+    with installed(seats), undisturbed(model), _counted(seats), (
+            _as_stock(seats)), torch.no_grad():
+        return equal(run.second(), run.outputs[1])
 
 
 def _repeats(model: nn.Module, run: Run) -> bool:
     """Whether the stock model computes the same again; asked once."""
-    if not run.asked:
-        with undisturbed(model), torch.no_grad():
-            run.repeats = all(map(equal, run.again(), run.outputs))
-        run.asked = True
-    return run.repeats
+    with undisturbed(model), torch.no_grad():
+        run.repeats = equal(run.first(), run.outputs[0]), (
+            run.trains and equal(run.second(), run.outputs[1]))
+    run.asked = True
+    return all(run.repeats)
 
 
 def _root_problem(model: nn.Module, run: Run,
@@ -100,44 +141,21 @@ def _root_problem(model: nn.Module, run: Run,
     if not run.observer.has_roots:
         return None
     with installed(seats), undisturbed(model), torch.no_grad():
-        ours = tensors(call(run.module, run.feed.first(), training=False))
+        ours = run.first()
     lost = any(bool((theirs.isfinite() & ~own.isfinite()).any())
                for own, theirs in zip(ours, run.outputs[0]))
     return 'a root or a logarithm wants its output positive' if lost else None
 
 
-def _gradient_problem(model: nn.Module, run: Run,
-                      seats: Sequence[Seat]) -> str | None:
-    parameters = [(seat, p) for seat in seats for p in seat.new.parameters()
-                  if p.requires_grad]
-    if not parameters:
-        return None
-    with torch.enable_grad():
-        with installed(seats), undisturbed(model):
-            try:
-                dead = _without_gradient(run, [p for _, p in parameters])
-            except Exception as error:
-                problem = f'no backward pass: {first_line(error)}'
-            else:
-                return 'no gradient reaches it' if dead else None
-        try:  # is it the model's own way?
-            with undisturbed(model):
-                _gradients(run, [p for p in run.module.parameters()
-                                 if p.requires_grad])
-        except Exception:
-            return None
-    return problem
-
-
-def _without_gradient(run: Run, parameters: list[Tensor]) -> list[Tensor]:
-    """Those that no training pass reaches; a layer may be dropped in some."""
-    for seed in range(PASSES):
-        grads = _gradients(run, parameters, seed)
-        parameters = [p for p, grad in zip(parameters, grads or ())
-                      if grad is None]
-        if not parameters or not _has_drawn(seed):
-            break
-    return parameters
+def _has_backward(model: nn.Module, run: Run) -> bool:
+    """Whether the stock model has a backward pass."""
+    try:
+        with torch.enable_grad(), undisturbed(model):
+            _gradients(run, [p for p in run.module.parameters()
+                             if p.requires_grad])
+    except Exception:
+        return False
+    return True
 
 
 def _has_drawn(seed: int) -> bool:
@@ -148,22 +166,22 @@ def _has_drawn(seed: int) -> bool:
 
 
 def _gradients(run: Run, parameters: list[Tensor],
-               seed: int = 0) -> list | None:
-    """Of a training pass; None if nothing in it is differentiated."""
-    outputs = tensors(call(run.module, run.feed.second(), training=True,
-                           grad=True, seed=seed))
-    outputs = [out for out in outputs if out.grad_fn is not None]
+               seed: int = 0) -> tuple[list[Tensor], list | None]:
+    """Outputs of a training pass and gradients; None if it has none."""
+    seen = tensors(call(run.module, run.feed.second(), training=True,
+                        grad=True, seed=seed))
+    outputs = [out for out in seen if out.grad_fn is not None]
     if not outputs:
-        return None
+        return seen, None
     try:
         grads = torch.autograd.grad(
             sum(out.sum() for out in outputs), parameters, allow_unused=True)
         if all(grad is not None for grad in grads):
-            return grads
+            return seen, list(grads)
     except RuntimeError as error:
         if 'checkpoint' not in str(error):
             raise
-    return _gradients_by_backward(run, parameters, seed)
+    return seen, _gradients_by_backward(run, parameters, seed)
 
 
 def _gradients_by_backward(run: Run, parameters: list[Tensor],
@@ -184,14 +202,15 @@ def _gradients_by_backward(run: Run, parameters: list[Tensor],
 
 
 @contextlib.contextmanager
-def _as_stock(seats: Sequence[Seat]) -> Iterator[None]:
+def _as_stock(seats: Sequence[Seat], traced: bool = False) -> Iterator[None]:
     """The new activations compute what those did that they replace.
 
-    Nothing is done in place, as ACON does nothing in place.
+    Nothing is done in place, as ACON does nothing in place. Where gradients
+    are ``traced`` they are ACON's own all the same.
     """
     acts = [(act, seat) for seat in seats for act in _singles(seat.new)]
     for act, seat in acts:
-        vars(act)['forward'] = _stand_in(act, seat.stock)
+        vars(act)['forward'] = _stand_in(act, seat.stock, traced)
     try:
         yield
     finally:
@@ -204,11 +223,18 @@ def _singles(new: nn.Module) -> list[nn.Module]:
     return own or [new]
 
 
-def _stand_in(act: nn.Module, stock: Callable) -> Callable:
+def _stand_in(act: nn.Module, stock: Callable, traced: bool) -> Callable:
+    own = act.forward
+
     def forward(x: Tensor) -> Tensor:
-        if isinstance(act, AconBase):
-            act.check_input(x)
-        return stock(x)
+        if not traced:
+            if isinstance(act, AconBase):
+                act.check_input(x)
+            return stock(x)
+        y = own(x)
+        with torch.no_grad():
+            step = stock(x) - y
+        return y + step
 
     return forward
 
