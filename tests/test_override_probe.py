@@ -87,7 +87,7 @@ def test_a_pass_that_fails_tells_no_width():
 def test_large_images_are_run_one_by_one(size, batch):
     net = nn.Sequential(nn.Conv2d(3, 4, 1))
     net.img_size = size  # as a transformer of one size has it
-    (image, ), _ = next(feeds(net)).first()
+    (image, ), _ = next(feeds(net)).second()
     assert image.shape == (batch, 3, size, size)
 
 
@@ -159,3 +159,40 @@ def test_no_batch_length_or_weight_is_taken_for_channels(
     assert len(report.left) == 1 + (cls is Scalars)
     model(inputs[:3])  # as many as nobody has seen
     model(inputs.repeat(2, *[1] * (inputs.dim() - 1)))
+
+
+class Squeezed(nn.Module):
+    """Of one image squeeze() takes the batch as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 1), nn.Linear(4, 6)
+
+    def forward(self, x):
+        x = self.conv(x).mean((2, 3), keepdim=True).squeeze()
+        return F.relu(self.fc(F.relu(x)))
+
+
+class Halved(nn.Module):
+    """Two views of each image, one after the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+
+    def forward(self, x):
+        a, b = F.relu(self.conv(x)).chunk(2)
+        return a * b
+
+
+def test_an_activation_that_one_image_would_break_is_left():
+    model = Squeezed()
+    report = swap_activations(model, dict(type='AconC'), 'all')
+    assert {one.path for one in report.left} == {'act1', 'act2'}
+    assert model(torch.randn(1, 3, 4, 4)).shape == (6, )
+
+
+def test_a_model_that_halves_its_batch_is_seen():
+    model = Halved()
+    report = swap_activations(model, dict(type='AconC'), 'all')
+    assert {one.path: one.width for one in report.swapped} == {'act1': 4}

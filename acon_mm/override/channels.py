@@ -91,6 +91,10 @@ def features_of(group: Iterable[Calls]) -> set[Features]:
     unclear: list[torch.Size] = []
     for calls in group:
         for seen in itertools.zip_longest(*calls.inputs):
+            # one image may have lost its batch by squeeze()
+            most = max(len(one[0]) for one in seen if one is not None)
+            seen = tuple(one if one and len(one[0]) == most else None
+                         for one in seen)
             shapes = [one[0] for one in seen if one is not None]
             shape = shapes[0]
             # by a layer, then by the gradients of a third run

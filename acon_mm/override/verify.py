@@ -66,8 +66,8 @@ def _problem(model: nn.Module, run: Run, seats: Sequence[Seat],
                     problem, alike = _training_problem(run, seats)
             except Exception as error:
                 broken = f'no backward pass: {first_line(error)}'
-    if problem is None and not alike and not _trains_alike(model, run, seats):
-        problem = _other(suspects)
+    if problem is None and not alike:
+        problem = _second_problem(model, run, seats, suspects)
     if problem and not run.asked and not _repeats(model, run):
         return _problem(model, run, seats, suspects)
     if broken and not _has_backward(model, run):  # it is the model's own way
@@ -118,12 +118,18 @@ def _training_problem(run: Run,
     return 'no gradient reaches it' if parameters else None, alike
 
 
-def _trains_alike(model: nn.Module, run: Run, seats: Sequence[Seat]) -> bool:
+def _second_problem(model: nn.Module, run: Run, seats: Sequence[Seat],
+                    suspects: Sequence[Seat]) -> str | None:
+    """In training mode: other outputs, exactly."""
     if not run.trains or not run.repeats[1]:
-        return True
+        return None
     with installed(seats), undisturbed(model), _counted(seats), (
             _as_stock(seats)), torch.no_grad():
-        return equal(run.second(), run.outputs[1])
+        try:
+            alike = equal(run.second(), run.outputs[1])
+        except Exception as error:
+            return f'fails: {first_line(error)}'
+    return None if alike else _other(suspects)
 
 
 def _repeats(model: nn.Module, run: Run) -> bool:

@@ -18,8 +18,9 @@ from acon_mm.probe.shapes import Make, likely
 SIZES = (((64, 64), (32, 32)), ((64, 96), (96, 160)), ((256, 320), (384, 256)))
 # squares for those that take nothing else
 SQUARES = (64, 32, 224, 28, 84, 128, 256, 384, 512)
-# images in the two runs
-BATCHES = (2, 3)
+# images in the two runs, and in those of models that halve a batch
+BATCHES = (1, 2)
+HALVED = (2, 4)
 # mixtures of what layers take, for several arguments
 MIXTURES = 16
 # numbers in an input that is tried
@@ -62,12 +63,14 @@ def feeds(module: nn.Module) -> Iterator[Feed]:
             lambda n, h, w: new(n, h, h)]
         choices += itertools.islice(
             itertools.product(makers, repeat=needed), MIXTURES)
-    for sizes in _all_sizes(module):
+    every = [(sizes, BATCHES) for sizes in _all_sizes(module)]
+    for sizes, batches in [*every, (SIZES[0], HALVED)]:
         for chosen in choices:
             yield Feed(*(
                 lambda chosen=chosen, size=size, count=count: (
                     tuple(make(count, *size) for make in chosen), {})
-                for size, count in zip(sizes, BATCHES)), kind=chosen)
+                for size, count in zip(sizes, batches)),
+                kind=(chosen, batches))
 
 
 def given(inputs: tuple | dict) -> Iterator[Feed]:

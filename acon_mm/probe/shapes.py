@@ -65,7 +65,7 @@ def _of_a_video(module: nn.Module, new: Make) -> Iterator[OfSize]:
     if any(isinstance(layer, nn.Conv2d) for layer in module.modules()):
         yield lambda n, h, w: new(n, 4, 3, h, w)
     for segments in _numbers(module, 'num_segments'):
-        yield lambda n, h, w, s=segments: new((n - 1) * s, 3, h, w)
+        yield lambda n, h, w, s=segments: new(n * s, 3, h, w)
     graphs = (*module.named_buffers(), *module.named_parameters())
     joints = _numbers(module, 'num_keypoints') + [
         graph.shape[-1] for name, graph in graphs
