@@ -86,7 +86,8 @@ def first_run(module: nn.Module) -> tuple[bool, Feed, list[Tensor]]:
                 _require_signal(outputs)
                 return training, feed, outputs
             except Exception as error:
-                failures.append(error)
+                # the frames of its traceback hold all that has run
+                failures.append(error.with_traceback(None))
                 if is_by_the_weights(error):
                     break  # at every shape
     raise next(filter(is_by_the_weights, failures), failures[0])
