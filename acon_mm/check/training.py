@@ -201,7 +201,7 @@ def _loss(stock_model: StockModel, stock: nn.Module,
         except Exception as error:
             if is_by_the_weights(error):
                 raise  # at every size
-            failure = failure or error
+            failure = failure or error.with_traceback(None)
             try:
                 _forward(stock_model, stock.train(), step)
             except Exception:
