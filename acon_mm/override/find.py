@@ -6,7 +6,7 @@ import torch.nn as nn
 
 from acon_mm.override.calls import Calls
 from acon_mm.override.kinds import is_unmatched, start_of, stock_module
-from acon_mm.override.observe import activations
+from acon_mm.override.registered import activations
 from acon_mm.override.runs import Refused, Run, observe
 from acon_mm.override.seats import Seat, find_seats
 from acon_mm.override.source import (
@@ -52,29 +52,15 @@ def find(model: nn.Module, inputs: tuple | dict | None = None) -> Found:
     reached: dict[tuple, set[int | None]] = {}
     for run in found.runs:
         calls = list(run.calls())
-        seen |= {(id(one.owner), one.name) for one in calls}
-        gates = {(id(one.owner), one.name): one for one in calls if one.gates}
-        seats, loose = find_seats(
-            [one for one in calls if (id(one.owner), one.name) not in gates],
-            paths)
-        for seat in seats:
-            seat.run = run
-        found.seats += seats
-        found.functional += [
-            entry for one in loose for entry in _told(one, paths)]
-        found.functional += [
-            ('compiled code', name) for name in run.observer.hidden]
+        _seat(found, run, calls, paths)
         for one in calls:
-            if one.place.caller is not None:
-                reached.setdefault((id(one.place.caller), one.place.method),
-                                   set()).add(call_index(
-                                       one.place.method, one.place.traceback))
-        found.left += [
-            (f'{paths[id(one.owner)]}.{one.name}'.lstrip('.'),
-             type(one.act).__name__, 'a gate, whose bounds count')
-            for one in gates.values()]
-        for one in calls:  # a frame holds what ran, and those around it
-            del one.place.traceback
+            seen.add((id(one.owner), one.name))
+            place = one.place
+            if place.caller is not None:
+                key = id(place.caller), place.method
+                reached.setdefault(key, set()).add(
+                    call_index(place.method, place.traceback))
+            del place.traceback  # a frame holds what ran, and its callers'
     for path, owner, name, act in activations(model):
         if (id(owner), name) in seen:
             continue
@@ -92,6 +78,26 @@ def find(model: nn.Module, inputs: tuple | dict | None = None) -> Found:
     order = {module_id: i for i, module_id in enumerate(paths)}
     found.seats.sort(key=lambda seat: order[id(seat.owner)])
     return found
+
+
+def _seat(found: Found, run: Run, calls: list[Calls],
+          paths: dict[int, str]) -> None:
+    """Add the seats of a run, and what of it can have none."""
+    gates = {(id(one.owner), one.name): one for one in calls if one.gates}
+    seats, loose = find_seats(
+        [one for one in calls if (id(one.owner), one.name) not in gates],
+        paths)
+    for seat in seats:
+        seat.run = run
+    found.seats += seats
+    found.functional += [
+        entry for one in loose for entry in _told(one, paths)]
+    found.functional += [
+        ('compiled code', name) for name in run.observer.hidden]
+    found.left += [
+        (f'{paths[owner]}.{name}'.lstrip('.'), type(one.act).__name__,
+         'a gate, whose bounds count')
+        for (owner, name), one in gates.items()]
 
 
 def _unreached(model: nn.Module, reached: dict[tuple, set[int | None]],

@@ -18,7 +18,6 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from acon_mm.base import AconBase
 from acon_mm.override.calls import Calls, Place
 from acon_mm.override.channels import channels_of_layer, find_channel_dim
 from acon_mm.override.kinds import (
@@ -29,11 +28,9 @@ from acon_mm.override.kinds import (
     stock_function,
     stock_module,
 )
-from acon_mm.override.per_width import ActPerWidth
+from acon_mm.override.registered import PLACED, activations
 from acon_mm.override.source import method_with
 
-# what an override puts on a seat
-PLACED = (AconBase, ActPerWidth)
 # code between a call and what it calls
 BETWEEN = ('torch.nn.modules.module', 'torch.overrides',
            'torch.nn.functional', 'torch._jit_internal')
@@ -253,32 +250,6 @@ class _Operators(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         self.observer.note_operator(func._schema.name.partition('::')[2])
         return func(*args, **(kwargs or {}))
-
-
-def is_activation(module: nn.Module | None) -> bool:
-    """Whether the override could replace it, or has put it there."""
-    return isinstance(module, PLACED) or start_of(module) is not None
-
-
-def activations(model: nn.Module) -> Iterator[
-        tuple[str, nn.Module, str, nn.Module]]:
-    """Path, owner, name and object of each registered activation.
-
-    What an override has placed counts, what is inside of that does not.
-    """
-    placed = placed_parts(model)
-    for path, owner in model.named_modules():
-        if id(owner) in placed:
-            continue
-        for name, act in owner._modules.items():
-            if is_activation(act):
-                yield f'{path}.{name}'.lstrip('.'), owner, name, act
-
-
-def placed_parts(model: nn.Module) -> set[int]:
-    """``id`` of each module of what an override has put into ``model``."""
-    return {id(part) for module in model.modules()
-            if isinstance(module, PLACED) for part in module.modules()}
 
 
 def _outside(frame: types.FrameType) -> types.FrameType:

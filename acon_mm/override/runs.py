@@ -12,7 +12,8 @@ from torch import Tensor
 
 from acon_mm.override.calls import Calls
 from acon_mm.override.channels import features_of
-from acon_mm.override.observe import Observer, is_activation
+from acon_mm.override.observe import Observer
+from acon_mm.override.registered import is_activation
 from acon_mm.probe.inputs import Feed, feeds, given
 from acon_mm.probe.running import call, tensors, undisturbed
 

@@ -10,7 +10,7 @@ from torch.fx import GraphModule
 
 from acon_mm.override.calls import Calls
 from acon_mm.override.channels import features_of
-from acon_mm.override.observe import PLACED
+from acon_mm.override.registered import PLACED
 from acon_mm.override.seated import SeatedCall
 from acon_mm.override.source import (
     call_index,

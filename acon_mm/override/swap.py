@@ -12,9 +12,9 @@ from acon_mm.act_cfg import META_ACON, check_act_cfg
 from acon_mm.base import AconBase
 from acon_mm.override.find import Found, find
 from acon_mm.override.install import install
-from acon_mm.override.observe import placed_parts
 from acon_mm.override.per_width import ActPerWidth
 from acon_mm.override.placement import NothingToSwap, Placement
+from acon_mm.override.registered import placed_parts
 from acon_mm.override.report import SwapReport
 from acon_mm.override.seated import stock_class
 from acon_mm.override.seats import Seat

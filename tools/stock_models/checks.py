@@ -25,7 +25,7 @@ from acon_mm.check.training import check_training_step
 from acon_mm.check.watch import Watch
 from acon_mm.check.weights import kept, on_sound_weights
 from acon_mm.installed import distribution_of
-from acon_mm.override.observe import is_activation
+from acon_mm.override.registered import is_activation
 from stock_models.configs import WHOLE, config_root, working_in
 from stock_models.libraries import LIBRARIES, register_libraries
 
