@@ -112,13 +112,13 @@ def _observe(path: str, module: nn.Module, inputs: tuple | dict | None,
                 'forward takes.')
         refused.append(Refused(path, module, error))
     for name, child in module.named_children():
-        if any(map(_may_activate, child.modules())) and (
+        if any(map(may_activate, child.modules())) and (
                 not is_activation(child)):
             _observe(f'{path}.{name}'.lstrip('.'), child, None, known, runs,
                      refused)
 
 
-def _may_activate(module: nn.Module) -> bool:
+def may_activate(module: nn.Module) -> bool:
     """Whether it is an activation, or code that may call one."""
     return is_activation(module) or (
         type(module).forward is not nn.Module.forward

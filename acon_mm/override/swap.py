@@ -16,6 +16,7 @@ from acon_mm.override.per_width import ActPerWidth
 from acon_mm.override.placement import NothingToSwap, Placement
 from acon_mm.override.registered import placed_parts
 from acon_mm.override.report import SwapReport
+from acon_mm.override.runs import may_activate
 from acon_mm.override.seated import stock_class
 from acon_mm.override.seats import Seat
 from acon_mm.override.verify import sound
@@ -103,11 +104,13 @@ def _choose(found: Found, model: nn.Module, placement: str | Sequence[str],
         return Placement(placement).select(
             found.seats, model, name, len(found.functional))
     except NothingToSwap as error:
-        if not found.refused:
+        blind = [one for one in found.refused
+                 if any(map(may_activate, one.module.modules()))]
+        if not blind:
             raise
         raise NothingToSwap(
             f'{name} runs on nothing that was tried '
-            f'({found.refused[0].error}), and so no activation was seen: '
+            f'({blind[0].error}), and so no activation was seen: '
             'hand swap_activations(inputs=...) what its forward takes.'
         ) from error
 
