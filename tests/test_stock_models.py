@@ -24,7 +24,8 @@ ROWS = [row for row in read_rows(ROOT / 'docs' / 'stock_models.csv')
 SAMPLE = cover([row for row in ROWS if not row['same_as']])
 # folders of configs whose models take more than 10 s
 LONG = {'centripetalnet', 'condinst', 'cornernet', 'ddq', 'detectors', 'dino',
-        'legacy_1.x', 'pisa', 'queryinst', 'san', 'setr', 'ssd', 'tridentnet'}
+        'legacy_1.x', 'openimages', 'pisa', 'queryinst', 'san', 'setr', 'ssd',
+        'tridentnet'}
 # of each backbone the first that does not; HourglassNet and SSDVGG are slow
 QUICK = {}
 for _row in (*SAMPLE, *ROWS):
