@@ -23,13 +23,15 @@ ROWS = [row for row in read_rows(ROOT / 'docs' / 'stock_models.csv')
         and row['model'] != 'CrowdDet']
 SAMPLE = cover([row for row in ROWS if not row['same_as']])
 # folders of configs whose models take more than 10 s
-LONG = {'centripetalnet', 'condinst', 'cornernet', 'ddq', 'detectors', 'dino',
-        'legacy_1.x', 'openimages', 'pisa', 'queryinst', 'san', 'setr', 'ssd',
-        'tridentnet'}
-# of each backbone the first that does not; HourglassNet and SSDVGG are slow
+LONG = {'condinst', 'cornernet', 'ddq', 'detectors', 'dino', 'queryinst',
+        'san', 'setr', 'tridentnet'}
+# and backbones that do in every model
+HEAVY = {'HourglassNet', 'SSDVGG'}
+# of each other backbone the first that does not
 QUICK = {}
 for _row in (*SAMPLE, *ROWS):
-    if _row['config'].partition('/')[0] not in LONG:
+    if _row['backbone'] not in HEAVY and (
+            _row['config'].partition('/')[0] not in LONG):
         QUICK.setdefault(_row['backbone'], _row)
 # a head or neck needs 'all'; 'paper' is checked once for each backbone
 CASES = [(row, 'all') for row in SAMPLE]

@@ -11,7 +11,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from acon_mm.probe.batches import detection_targets, training_batch
-from acon_mm.probe.shapes import Make, likely
+from acon_mm.probe.shapes import LEAVES, Make, OfSize, likely
 
 # (height, width) of two runs; neither side nor the number of pixels is the
 # same in both. Larger ones are for models that pool the small away.
@@ -23,6 +23,8 @@ BATCHES = (1, 2)
 HALVED = (2, 4)
 # mixtures of what layers take, for several arguments
 MIXTURES = 16
+# sizes at which they are tried
+MIXED = 2
 # numbers in an input that is tried
 LARGEST = 2**24
 Call = tuple[tuple, dict[str, Any]]
@@ -54,23 +56,29 @@ def feeds(module: nn.Module) -> Iterator[Feed]:
         yield _of_detector(new)
     makers = list(likely(module, new))
     needed = _positional(module)
-    # the same for all arguments first
-    choices = [(make, ) * needed for make in makers]
+    alike = [(make, ) * needed for make in makers]
+    mixed: list[tuple[OfSize, ...]] = []
     if needed > 1:
-        makers += [
-            lambda n, h, w: torch.arange(n),  # steps of a diffusion
-            lambda n, h, w: new(h, h),  # who is next to whom in a graph
-            lambda n, h, w: new(n, h, h)]
-        choices += itertools.islice(
+        makers += [lambda n, h, w: new(h, h),  # who is next to whom
+                   lambda n, h, w: new(n, h, h)]
+        mixed = [(make, *[_steps] * (needed - 1)) for make in makers[:LEAVES]]
+        mixed += itertools.islice(
             itertools.product(makers, repeat=needed), MIXTURES)
     every = [(sizes, BATCHES) for sizes in _all_sizes(module)]
-    for sizes, batches in [*every, (SIZES[0], HALVED)]:
-        for chosen in choices:
+    for i, (sizes, batches) in enumerate([*every, (SIZES[0], HALVED)]):
+        for chosen in [*mixed[:LEAVES], *alike, *mixed[LEAVES:]] if (
+                i < MIXED) else alike:
             yield Feed(*(
                 lambda chosen=chosen, size=size, count=count: (
                     tuple(make(count, *size) for make in chosen), {})
                 for size, count in zip(sizes, batches)),
                 kind=(chosen, batches))
+
+
+def _steps(count: int, height: int, width: int) -> Tensor:
+    """Of a diffusion. An image in their place would be broadcast with
+    another to more than there is memory: they are tried before."""
+    return torch.arange(count)
 
 
 def given(inputs: tuple | dict) -> Iterator[Feed]:
