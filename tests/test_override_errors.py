@@ -68,3 +68,11 @@ def test_paper_leaves_the_heads_of_a_backbone_without_activations():
                                                   nn.ReLU())))
     with pytest.raises(ValueError, match="'paper'.*activations are at head"):
         swap_activations(model)
+
+
+@pytest.mark.parametrize('act', [nn.ELU(), nn.Softplus()])
+def test_what_no_acon_is_like_is_named(act):
+    name = type(act).__name__
+    with pytest.raises(ValueError, match=(
+            rf'that can be replaced: it has {name} \(ACON cannot')):
+        swap_activations(nn.Sequential(nn.Linear(4, 4), act), placement='all')

@@ -196,3 +196,47 @@ def test_a_model_that_halves_its_batch_is_seen():
     model = Halved()
     report = swap_activations(model, dict(type='AconC'), 'all')
     assert {one.path: one.width for one in report.swapped} == {'act1': 4}
+
+
+class Spatial(nn.Module):
+    """A gate that most channels do not pass, and what it opens."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.gate = nn.Sequential(
+            nn.Conv2d(4, 2, 1), nn.ReLU(), nn.Conv2d(2, 1, 1))
+
+    def forward(self, x):
+        x = self.conv(x)
+        return F.relu(x * self.gate(x).sigmoid())
+
+
+@pytest.mark.parametrize('seed', range(12))
+def test_no_side_of_an_image_is_taken_for_channels(seed):
+    torch.manual_seed(seed)
+    model = Spatial()
+    swap_activations(model, dict(type='AconC'), 'all',
+                     inputs=(torch.randn(1, 3, 8, 8), ))
+    assert all((act.num_channels, act.channel_dim) == (4, 1)
+               for name, act in acons(model).items() if name == 'act1')
+    model(torch.randn(2, 3, 6, 10))
+
+
+class Summed(nn.Module):
+    """What is left of a vector is a number, and of tokens a vector."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.relu = nn.Linear(5, 4), nn.ReLU()
+
+    def forward(self, x):
+        return F.relu(self.relu(self.fc(x)).sum(1))
+
+
+def test_vectors_are_tried_before_tokens():
+    model = Summed()
+    swap_activations(model, dict(type='AconC'), 'all')
+    assert [*acons(model)] == ['relu']
+    assert model(torch.randn(4, 5)).shape == (4, )
+    assert model(torch.randn(4, 7, 5)).shape == (4, 4)

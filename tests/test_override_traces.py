@@ -53,6 +53,38 @@ def test_what_a_run_changes_is_given_back():
     assert torch.equal(model.code, torch.ones(3))
 
 
+class Writing(Two):
+    """Its training writes to what trains, as WGAN's critic does."""
+
+    def __init__(self, write):
+        super().__init__()
+        self.write = write
+
+    def forward(self, x):
+        if self.training:
+            with torch.no_grad():
+                self.write(self.a.weight)
+        return F.relu(super().forward(x))
+
+
+def renew(weight):
+    weight.data = weight.data * .5
+
+
+@pytest.mark.parametrize('write', [
+    lambda weight: weight.data.clamp_(-.01, .01), lambda weight: renew(weight),
+    lambda weight: weight.mul_(.5), lambda weight: weight.copy_(weight / 2)])
+@pytest.mark.parametrize('verify', [True, False])
+def test_weights_that_a_run_writes_to_are_given_back(write, verify):
+    model = Writing(write)
+    weight = model.a.weight.detach().clone()
+    memory = model.a.weight.data_ptr()
+    report = swap_activations(model, dict(type='AconC'), 'all', verify=verify)
+    assert report.swapped
+    assert torch.equal(model.a.weight, weight)
+    assert model.a.weight.data_ptr() == memory
+
+
 def test_a_collection_that_holds_itself_ends():
     model = Two()
     model.names = [1]

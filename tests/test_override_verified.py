@@ -151,6 +151,20 @@ def test_a_dead_one_is_left_whatever_is_drawn():
     assert left(swap(Dead())) == {'relu': 'no gradient reaches it'}
 
 
+class Inference(Two):
+
+    def forward(self, x):
+        with torch.inference_mode():
+            y = self.relu(self.a(x))
+        return F.relu(self.b(y.clone()))
+
+
+def test_inference_mode_lets_no_gradient_through():
+    model = Inference()
+    assert left(swap(model)) == {'relu': 'no gradient reaches it'}
+    assert widths(model) == {'act1': 6}
+
+
 class Gate(nn.Module):
     """MobileNetV3's x * relu6(x + 3) / 6, and MobileNetV2's use of it."""
 

@@ -59,19 +59,31 @@ def find_channel_dim(value: Tensor, recent: Sequence[tuple[Tensor, int]],
     for out, dim in reversed(recent):
         if out.requires_grad and out.size(dim) > 1:
             found = [d for d in range(1, value.dim())
-                     if _is_of_one_channel(value.select(d, 0), out, dim)]
+                     if _follows_channels(value, d, out, dim)]
             if len(found) == 1:
                 return found[0]
     return None
 
 
-def _is_of_one_channel(part: Tensor, out: Tensor, dim: int) -> bool:
+def _follows_channels(value: Tensor, d: int, out: Tensor, dim: int) -> bool:
+    """Whether slices depend on one channel each, and not all on the same."""
+    last = value.size(d) - 1
+    slices = dict.fromkeys((0, last // 2, last))
+    sources = [_channels_behind(value.select(d, i), out, dim) for i in slices]
+    # what another layer has given, beside it, depends on none
+    own = [channels for channels in sources if channels]
+    return bool(own) and all(len(channels) == 1 for channels in own) and (
+        len({*itertools.chain(*own)}) == len(own) > (len(slices) > 1))
+
+
+def _channels_behind(part: Tensor, out: Tensor, dim: int) -> list[int]:
     with torch.enable_grad():
         grad, = torch.autograd.grad(
             part.sum(), out, retain_graph=True, allow_unused=True)
     if grad is None:
-        return False
-    return int(grad.transpose(0, dim).flatten(1).ne(0).any(1).sum()) == 1
+        return []
+    return grad.transpose(0, dim).flatten(1).ne(0).any(1).nonzero(
+        ).flatten().tolist()
 
 
 def features_of(group: Iterable[Calls]) -> set[Features]:

@@ -30,6 +30,7 @@ from acon_mm.override.kinds import (
 )
 from acon_mm.override.registered import PLACED, activations
 from acon_mm.override.source import method_with
+from acon_mm.probe.running import give_back, saved
 
 # code between a call and what it calls
 BETWEEN = ('torch.nn.modules.module', 'torch.overrides',
@@ -60,6 +61,8 @@ class Observer(TorchFunctionMode):
         hidden (list[str]): Operators that ran in code which Python does not
             see, such as a scripted module's.
         has_roots (bool): Whether a function ran that wants positive numbers.
+        written (dict): Parameters that a run writes to, by ``id``, as
+            :func:`acon_mm.probe.running.saved` keeps them.
     """
 
     def __init__(self, model: nn.Module, known: set[int]) -> None:
@@ -79,11 +82,13 @@ class Observer(TorchFunctionMode):
         self._shifted: Tensor | None = None
         self._batches: list[int] = []
         self.has_roots = False
+        self.written: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         name = None if self._inside else function_name(func, args, kwargs)
         if name is None:
+            self._keep_written(func, args)
             out = func(*args, **kwargs)
             self._note_layer(func, args, out)
             self._note_arithmetic(getattr(func, '__name__', ''), args, out)
@@ -130,6 +135,7 @@ class Observer(TorchFunctionMode):
                 calls.batch_varies = len(set(self._batches)) > 1
             self._recent.clear()
             self._shifted = None
+            give_back(self.written.values())
 
     @contextlib.contextmanager
     def _recording(self) -> Iterator[None]:
@@ -185,7 +191,7 @@ class Observer(TorchFunctionMode):
             calls.inputs[-1].append((value.shape, dim))
             calls.layers = list(reversed(self._order.values()))
         out = self._within(run)
-        if isinstance(value, Tensor):
+        if isinstance(value, Tensor) and not value.is_inference():
             calls.tensors.append((value, value._version))
         return out
 
@@ -200,6 +206,13 @@ class Observer(TorchFunctionMode):
             return run()
         finally:
             self._inside = False
+
+    def _keep_written(self, func: Callable, args: tuple) -> None:
+        """Before a function writes to a parameter, or to its ``data``."""
+        writes = getattr(func, '__self__', None) is Tensor.data or (
+            getattr(func, '__name__', '').endswith('_'))
+        if writes and args and id(args[0]) in self._weights:
+            self.written.setdefault(id(args[0]), saved(args[0]))
 
     def _note_arithmetic(self, name: str, args: tuple, out) -> None:
         if name in SHIFTS and any(

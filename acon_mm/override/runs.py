@@ -50,6 +50,11 @@ class Run:
         """Whether it runs in training mode."""
         return len(self.outputs) > 1
 
+    @property
+    def written(self) -> list[Tensor]:
+        """Parameters that it writes to."""
+        return [tensor for tensor, _, _ in self.observer.written.values()]
+
     def first(self) -> list[Tensor]:
         """Outputs of the first run, once more."""
         return tensors(call(self.module, self.feed.first(), training=False))

@@ -106,6 +106,12 @@ def _choose(found: Found, model: nn.Module, placement: str | Sequence[str],
     except NothingToSwap as error:
         blind = [one for one in found.refused
                  if any(map(may_activate, one.module.modules()))]
+        if found.left and not found.functional:
+            others = ', '.join(dict.fromkeys(
+                f'{kind} ({why})' for _, kind, why in found.left))
+            raise NothingToSwap(
+                f'placement={placement!r} matches no pointwise activation of '
+                f'{name} that can be replaced: it has {others}.') from error
         if not blind:
             raise
         raise NothingToSwap(

@@ -53,7 +53,8 @@ def _problem(model: nn.Module, run: Run, seats: Sequence[Seat],
              suspects: Sequence[Seat]) -> str | None:
     """What is wrong with the model on these seats; None if nothing is."""
     broken = None
-    with installed(seats), undisturbed(model), _counted(seats) as count:
+    with installed(seats), undisturbed(model, run.written), (
+            _counted(seats)) as count:
         try:
             with _as_stock(seats), torch.no_grad():
                 problem = _first_problem(run, seats, suspects, count)
@@ -123,7 +124,7 @@ def _second_problem(model: nn.Module, run: Run, seats: Sequence[Seat],
     """In training mode: other outputs, exactly."""
     if not run.trains or not run.repeats[1]:
         return None
-    with installed(seats), undisturbed(model), _counted(seats), (
+    with installed(seats), undisturbed(model, run.written), _counted(seats), (
             _as_stock(seats)), torch.no_grad():
         try:
             alike = equal(run.second(), run.outputs[1])
@@ -134,7 +135,7 @@ def _second_problem(model: nn.Module, run: Run, seats: Sequence[Seat],
 
 def _repeats(model: nn.Module, run: Run) -> bool:
     """Whether the stock model computes the same again; asked once."""
-    with undisturbed(model), torch.no_grad():
+    with undisturbed(model, run.written), torch.no_grad():
         run.repeats = equal(run.first(), run.outputs[0]), (
             run.trains and equal(run.second(), run.outputs[1]))
     run.asked = True
@@ -146,7 +147,7 @@ def _root_problem(model: nn.Module, run: Run,
     """Whether a root or a logarithm gets ACON's small negative numbers."""
     if not run.observer.has_roots:
         return None
-    with installed(seats), undisturbed(model), torch.no_grad():
+    with installed(seats), undisturbed(model, run.written), torch.no_grad():
         ours = run.first()
     lost = any(bool((theirs.isfinite() & ~own.isfinite()).any())
                for own, theirs in zip(ours, run.outputs[0]))
@@ -156,7 +157,7 @@ def _root_problem(model: nn.Module, run: Run,
 def _has_backward(model: nn.Module, run: Run) -> bool:
     """Whether the stock model has a backward pass."""
     try:
-        with torch.enable_grad(), undisturbed(model):
+        with torch.enable_grad(), undisturbed(model, run.written):
             _gradients(run, [p for p in run.module.parameters()
                              if p.requires_grad])
     except Exception:

@@ -3,7 +3,7 @@ import collections
 import contextlib
 import random
 import types
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -97,12 +97,13 @@ def _near(ours: Tensor, theirs: Tensor) -> bool:
 
 
 @contextlib.contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
+def undisturbed(model: nn.Module,
+                written: Iterable[Tensor] = ()) -> Iterator[None]:
     """Give back what a run may change: tensors, generators, attributes.
 
     Some models keep results (SAN those of its text encoder), count steps or
-    take in modules of others as they run (DDQ). Parameters that train are
-    not copied: no run should change them.
+    take in modules of others as they run (DDQ). Of the parameters that train
+    only those ``written`` to are copied (WGAN clips its own).
     """
     kept = [(vars(module), vars(module).copy(), _held(vars(module)))
             for module in model.modules()]
@@ -111,8 +112,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     frozen = [p for p in model.parameters() if not p.requires_grad]
     plain = [value for _, values, _ in kept for value in values.values()
              if isinstance(value, Tensor)]
-    before = [(tensor, tensor.detach().clone())
-              for tensor in (*model.buffers(), *frozen, *plain)]
+    before = list(map(saved, (*model.buffers(), *frozen, *plain, *written)))
     numbers = random.getstate(), np.random.get_state()
     devices = (range(torch.cuda.device_count())
                if torch.cuda.is_initialized() else [])
@@ -126,9 +126,20 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             _give_back(attributes, values, held)
         for module, training in scripted:
             module.training = training
-        with torch.no_grad():
-            for tensor, value in before:
-                tensor.copy_(value)
+        give_back(before)
+
+
+def saved(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A tensor, its memory and a copy of that."""
+    return tensor, tensor.data, tensor.detach().clone()
+
+
+def give_back(tensors: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
+    """Undo what was written since they were :func:`saved`."""
+    with torch.no_grad():
+        for tensor, memory, value in tensors:
+            tensor.data = memory
+            tensor.copy_(value)
 
 
 def _held(attributes: dict) -> list[tuple[Any, Collection]]:

@@ -91,7 +91,7 @@ def _of_leaf(layer: nn.Module) -> Iterator[tuple[str, int]]:
         yield from ((kind, layer.in_channels) for kind in ('video', 'clip'))
     elif isinstance(layer, nn.Linear):
         yield from ((kind, layer.in_features)
-                    for kind in ('tokens', 'vector', 'last'))
+                    for kind in ('vector', 'tokens', 'last'))
     elif isinstance(layer, nn.MultiheadAttention):
         yield 'tokens', layer.embed_dim
     elif isinstance(layer, nn.RNNBase):
