@@ -50,6 +50,7 @@ def build_with_acon(package: str, model_cfg: dict,
             shape, or a tensor that is no activation's is new.
     """
     init_default_scope(package)
+    torch.manual_seed(0)  # a model may hide weights from `state_dict` (LoRA)
     with _quick_init():  # the override runs the model to see what it does
         model = MODELS.build(ConfigDict(model_cfg))
     ours = {id(t) for act in acon_modules(model).values()
