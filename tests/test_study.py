@@ -222,6 +222,22 @@ def test_the_page_says_what_won_and_what_lost(task, tmp_path):
     assert 'Measured on M (cores a run: 1), torch 2, at abc.' in text
 
 
+def test_the_page_says_what_a_swap_has_cost(task, tmp_path):
+    path = tmp_path / 'table.csv'
+    for name, metrics in {'ReLU': [.30, .32], 'AconC:init=match': [.295, .317],
+                          'SiLU': [.10]}.items():
+        for run, value in zip(plan([task()], [parse_arm(name)], len(metrics),
+                                   tmp_path), metrics, strict=True):
+            add_run(path, run, result(.4, curve=[(0, value), (10, .4)]))
+    page = tmp_path / 'table.md'
+    write_page(read_rows(path), ['ReLU'], [], [], page)
+    text = page.read_text()
+    assert '| activation | seeds | before | mean |' in text
+    assert '| ReLU | 2 | 31.00 | 40.0 |' in text
+    assert '| AconC:init=match | 2 | 30.60 (-0.40) | 40.0 |' in text
+    assert '| SiLU | 1 | 10.00 (-20.00) | 40.0 |' in text
+
+
 def test_what_was_learned_is_over_all_channels():
     net = nn.Sequential(
         AconC(1, start=dict(p1=1, p2=.5, beta=2)),

@@ -17,9 +17,9 @@ is the mean over seeds of an activation's metric less the baseline's with the
 same seed, with its 95% interval (Student's t); **better** and *worse* mean an
 interval that excludes 0, everything else is undecided. p1, p2 and beta are
 the mean over all channels of all layers after training. What begins with
-trained weights has the metric before the first step too, where the swap alone
-shows, and a *base* trained with its seed. Times are those of a
-machine that did other work as well: docs/benchmarks compares speed.
+trained weights has the metric *before* the first step too, and what the swap
+alone has cost of it; each seed has trained a base of its own. Times are those
+of a machine that did other work as well: docs/benchmarks compares speed.
 """
 
 
@@ -83,6 +83,7 @@ def _section(rows: Rows, task: str,
     before = not curve(first)[0][0]
     names = activations(rows, task)
     baselines = [name for name in baselines if name in names]
+    base = [row for row in own if row['activation'] in baselines[:1]]
     yield (f'{first["metric"]} after {first["iterations"]} iterations. '
            f'{_where(own)}.')
     yield ''
@@ -96,7 +97,7 @@ def _section(rows: Rows, task: str,
         mine = [row for row in own if row['activation'] == name]
         yield _line([
             name, str(len(values)),
-            *([_before(mine)] if before else []),
+            *([_before(mine, base)] if before else []),
             f'{_mean(values.values()):.1f}',
             _deviation(list(values.values())),
             *(_gap(name, base, difference(rows, task, name, base))
@@ -106,9 +107,14 @@ def _section(rows: Rows, task: str,
             *(_learned(mine, key) for key in ('p1', 'p2', 'beta'))])
 
 
-def _before(rows: Rows) -> str:
-    """The mean of the metric at the swap."""
-    return f'{_mean(percent(r["metric"], curve(r)[0][1]) for r in rows):.2f}'
+def _before(rows: Rows, base: Rows) -> str:
+    """The mean of the metric at the swap, and of what it has cost."""
+    first, theirs = (
+        {r['seed']: percent(r['metric'], curve(r)[0][1]) for r in some}
+        for some in (rows, base))
+    gap = paired(first, theirs)
+    cost = '' if gap is None or rows == base else f' ({gap.mean:+.2f})'
+    return f'{_mean(first.values()):.2f}{cost}'
 
 
 def _gap(name: str, baseline: str, gap: Difference | None) -> str:
