@@ -93,6 +93,16 @@ def test_a_collection_that_holds_itself_ends():
     assert model.names[0] == 1 and model.names[1] is model.names
 
 
+def test_what_cannot_be_written_to_is_no_hindrance():
+    model = Two()
+    model.register_buffer('repeated', torch.ones(1, 3).expand(4, 3))
+    with torch.inference_mode():
+        model.past = torch.ones(3)
+    assert swap(model).swapped
+    assert torch.equal(model.repeated, torch.ones(4, 3))
+    assert torch.equal(model.past, torch.ones(3))
+
+
 class Changing(Two):
     """Changes what it is given."""
 

@@ -2,21 +2,20 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
+from rich.console import Console
 from torch import nn
 
 from acon_mm import AconA, AconB, AconC, MetaAconC
 from acon_mm.study.arms import parse_arm, put
 from acon_mm.study.learned import GRID, Betas, describe
 from acon_mm.study.page import write_page
-from acon_mm.study.pictures import PictureClassifier, Pictures, TopOne
 from acon_mm.study.plans import STUDIES
-from acon_mm.study.queue import _next
+from acon_mm.study.queue import _next, train_all
 from acon_mm.study.runs import load_task, plan, plan_fine_tuning
 from acon_mm.study.statistics import paired
 from acon_mm.study.table import add_run, check_rows, curve, read_rows
@@ -140,8 +139,18 @@ def test_fine_tuning_begins_with_the_base_of_its_seed(task, tmp_path):
     assert config.default_hooks.opening == dict(
         type='acon_mm.OpenSwitchHook', beta=2)
     assert config.model.backbone.act_cfg == dict(type='AconC', init='match')
+    with pytest.raises(FileNotFoundError, match='ReLU/0 has no checkpoint'):
+        runs[3].write_config('data')
     scratch = Config.fromfile(runs[0].write_config('data'))
     assert not scratch.get('load_from') and not scratch.study.begins_trained
+
+
+def test_what_has_no_base_is_named_and_not_trained(task, tmp_path):
+    runs = plan_fine_tuning(task(), parse_arm('ReLU'), [parse_arm('SiLU')], 1,
+                            tmp_path)
+    said = train_all(runs[1:], ['-1'], pytest.fail, pytest.fail, Console())
+    assert said == ['small_from-ReLU, SiLU, seed 0 has no base: '
+                    'small, ReLU, seed 0 did not finish']
 
 
 def test_the_end_must_be_validated(task):
@@ -274,70 +283,6 @@ def test_meta_acons_beta_is_the_mean_over_images(level):
     torch.testing.assert_close(found, mean.detach().expand(4))
     assert not net[0]._forward_pre_hooks
     assert describe(net, {'0': found})['p2'] == [.25, 0.]
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Two classes of five 8 x 8 pictures each, of one grey each."""
-    for split in ('train', 'test'):
-        for label, name in enumerate(('bright', 'dark')):
-            path = tmp_path / split / name
-            path.mkdir(parents=True)
-            for i in range(5):
-                grey = np.full((8, 8, 3), 200 - 150 * label + i, np.uint8)
-                cv2.imwrite(str(path / f'{i}.png'), grey)
-    return tmp_path
-
-
-def test_pictures_of_folders_and_of_an_archive_are_the_same(
-        folder, tmp_path_factory):
-    found = Pictures(str(folder), 'test', per_class=3)
-    assert found.labels.tolist() == [0, 0, 0, 1, 1, 1]
-    assert found[4]['inputs'].unique().tolist() == [51]
-    assert found[4]['inputs'].shape == (3, 8, 8)
-    files = [p.read_bytes() for p in sorted(folder.glob('test/*/*.png'))]
-    archive = tmp_path_factory.mktemp('archive')
-    np.savez(
-        archive / 'set.npz',
-        test_jpeg=np.frombuffer(b''.join(files), np.uint8),
-        test_start=np.cumsum([0, *map(len, files)]),
-        test_label=np.repeat([0, 1], 5))
-    again = Pictures(str(archive), 'test', per_class=3)
-    assert all(torch.equal(found[i]['inputs'], again[i]['inputs'])
-               for i in range(6))
-
-
-def test_a_folder_without_pictures_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='give a folder with train/'):
-        Pictures(str(tmp_path), 'train')
-
-
-def test_an_augmented_picture_is_shifted_over_black(folder):
-    np.random.seed(0)
-    pictures = Pictures(str(folder), 'train', augment=True)
-    values = {tuple(pictures[0]['inputs'].unique().tolist())
-              for _ in range(20)}
-    assert values == {(0, 200), (200, )} or values == {(0, 200)}
-
-
-def test_a_classifier_gives_losses_and_predictions():
-    net = PictureClassifier(
-        dict(type='acon_mm.MobileNetV1', widen_factor=.25,
-             out_indices=(4, ), act_cfg=dict(type='AconC', init='leaky')),
-        in_channels=256, num_classes=3)
-    batch = dict(inputs=torch.randint(0, 256, (4, 3, 32, 32)).byte(),
-                 labels=torch.tensor([0, 1, 2, 0]))
-    assert net(**batch, mode='loss')['loss'].isfinite()
-    assert len(net.eval()(**batch, mode='predict')) == 4
-    assert net(**batch).shape == (4, 3)
-
-
-def test_top_one_is_the_share_of_right_pictures():
-    metric = TopOne()
-    logits = torch.tensor([[0., 2., 1.], [3., 0., 0.], [0., 0., 1.]])
-    metric.process({}, list(zip(logits, torch.tensor([1, 2, 2]))))
-    metric.process({}, [(logits[0], torch.tensor(0))])
-    assert metric.evaluate(4) == {'accuracy/top1': 50.}
 
 
 def test_no_detection_at_all_is_a_zero_and_no_failure():

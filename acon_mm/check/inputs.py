@@ -1,7 +1,7 @@
 """Small drawn inputs of any stock model."""
 import contextlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,16 +23,8 @@ class Feed(NamedTuple):
 
     def arguments(self, dtype: torch.dtype) -> tuple:
         """A copy with the floats in ``dtype``."""
-        return _copied(self.values, dtype)
-
-
-def _copied(value: Any, dtype: torch.dtype) -> Any:
-    if isinstance(value, Tensor):
-        return (value.to(dtype, copy=True) if value.is_floating_point()
-                else value.clone())
-    if isinstance(value, dict):
-        return {key: _copied(item, dtype) for key, item in value.items()}
-    return type(value)(_copied(item, dtype) for item in value)
+        return inputs.changed(self.values, lambda tensor: tensor.to(
+            dtype if tensor.is_floating_point() else tensor.dtype, copy=True))
 
 
 def feeds(module: nn.Module) -> Iterator[Feed]:

@@ -7,7 +7,7 @@ import torch.nn as nn
 from acon_mm.override.calls import Calls
 from acon_mm.override.kinds import is_unmatched, start_of, stock_module
 from acon_mm.override.registered import activations
-from acon_mm.override.runs import Refused, Run, observe
+from acon_mm.override.runs import Refused, Run, may_activate, observe
 from acon_mm.override.seats import Seat, find_seats
 from acon_mm.override.source import (
     call_index,
@@ -36,6 +36,20 @@ class Found:
     unreached: list[tuple[str, str]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+
+    def why_none(self, name: str) -> str:
+        """How a sentence about ``name`` ends that has no seat."""
+        if self.left and not self.functional:
+            others = ', '.join(dict.fromkeys(
+                f'{kind} ({why})' for _, kind, why in self.left))
+            return f' that can be replaced: it has {others}'
+        for one in self.refused:
+            if any(map(may_activate, one.module.modules())):
+                return (f': {name} runs on nothing that was tried '
+                        f'({one.error}), and so none was seen; hand '
+                        'swap_activations(inputs=...) what its forward takes')
+        return (': it has none; give it act_cfg=dict(type='
+                "'acon_mm.AconC') if it takes act_cfg")
 
 
 def find(model: nn.Module, inputs: tuple | dict | None = None) -> Found:

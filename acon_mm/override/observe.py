@@ -30,7 +30,7 @@ from acon_mm.override.kinds import (
 )
 from acon_mm.override.registered import PLACED, activations
 from acon_mm.override.source import method_with
-from acon_mm.probe.running import give_back, saved
+from acon_mm.probe.running import give_back, remembered
 
 # code between a call and what it calls
 BETWEEN = ('torch.nn.modules.module', 'torch.overrides',
@@ -62,7 +62,7 @@ class Observer(TorchFunctionMode):
             see, such as a scripted module's.
         has_roots (bool): Whether a function ran that wants positive numbers.
         written (dict): Parameters that a run writes to, by ``id``, as
-            :func:`acon_mm.probe.running.saved` keeps them.
+            :func:`acon_mm.probe.running.remembered` keeps them.
     """
 
     def __init__(self, model: nn.Module, known: set[int]) -> None:
@@ -212,7 +212,7 @@ class Observer(TorchFunctionMode):
         writes = getattr(func, '__self__', None) is Tensor.data or (
             getattr(func, '__name__', '').endswith('_'))
         if writes and args and id(args[0]) in self._weights:
-            self.written.setdefault(id(args[0]), saved(args[0]))
+            self.written.setdefault(id(args[0]), remembered(args[0]))
 
     def _note_arithmetic(self, name: str, args: tuple, out) -> None:
         if name in SHIFTS and any(

@@ -39,7 +39,7 @@ class Placement:
         self.rule = rule
 
     def select(self, seats: list[Seat], model: nn.Module, name: str,
-               others: int = 0) -> list[Seat]:
+               others: int = 0, why_none: str = ': it has none') -> list[Seat]:
         """Seats of ``model`` that the rule takes.
 
         Args:
@@ -47,6 +47,7 @@ class Placement:
             model (nn.Module): The model.
             name (str): Its name in errors.
             others (int): How many activations run that no swap can reach.
+            why_none (str): What is said of a model without seats.
 
         Raises:
             ValueError: The rule, or one of its patterns, takes none.
@@ -54,29 +55,28 @@ class Placement:
         if not seats and others and isinstance(self.rule, str):
             return []
         if self.rule == 'all':
-            return _require(seats, self.rule, seats, name)
+            return _require(seats, self.rule, seats, name, why_none)
         if self.rule == 'paper':
-            return _require(_paper(seats, model), self.rule, seats, name)
+            return _require(_paper(seats, model), self.rule, seats, name,
+                            why_none)
         for pattern in self.rule:
             _require([seat for seat in seats
                       if fnmatchcase(seat.path, pattern)],
-                     pattern, seats, name)
+                     pattern, seats, name, why_none)
         return [seat for seat in seats
                 if any(fnmatchcase(seat.path, p) for p in self.rule)]
 
 
 def _require(chosen: list[Seat], rule: str, seats: list[Seat],
-             name: str) -> list[Seat]:
+             name: str, why_none: str) -> list[Seat]:
     if chosen:
         return chosen
+    said = f'placement={rule!r} matches no pointwise activation of {name}'
+    if not seats:
+        raise NothingToSwap(f'{said}{why_none}.')
     found = ', '.join(seat.path for seat in seats[:3])
-    way_out = (f'its activations are at {found}'
-               f'{" and more" if len(seats) > 3 else ""}' if found else
-               'it has none; give it act_cfg=dict(type='
-               "'acon_mm.AconC') if it takes act_cfg")
-    error = ValueError if seats else NothingToSwap
-    raise error(f'placement={rule!r} matches no pointwise activation of '
-                f'{name}: {way_out}.')
+    raise ValueError(f'{said}: its activations are at {found}'
+                     f'{" and more" if len(seats) > 3 else ""}.')
 
 
 def _paper(seats: list[Seat], model: nn.Module) -> list[Seat]:

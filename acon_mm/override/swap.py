@@ -13,10 +13,9 @@ from acon_mm.base import AconBase
 from acon_mm.override.find import Found, find
 from acon_mm.override.install import install
 from acon_mm.override.per_width import ActPerWidth
-from acon_mm.override.placement import NothingToSwap, Placement
+from acon_mm.override.placement import Placement
 from acon_mm.override.registered import placed_parts
 from acon_mm.override.report import SwapReport
-from acon_mm.override.runs import may_activate
 from acon_mm.override.seated import stock_class
 from acon_mm.override.seats import Seat
 from acon_mm.override.verify import sound
@@ -80,7 +79,9 @@ def swap_activations(model: nn.Module,
     report = SwapReport(name, act_cfg['type'])
     with runnable(model):
         found = find(model, inputs)
-        chosen = _choose(found, model, placement, name)
+        chosen = Placement(placement).select(
+            found.seats, model, name, len(found.functional),
+            found.why_none(name))
         new = _build_all([s for s in chosen if not s.placed], act_cfg, model,
                          name)
         if verify:
@@ -90,35 +91,6 @@ def swap_activations(model: nn.Module,
     _fill(report, found, chosen, new)
     report.log()
     return report
-
-
-def _choose(found: Found, model: nn.Module, placement: str | Sequence[str],
-            name: str) -> list[Seat]:
-    """The seats of a placement.
-
-    Raises:
-        NothingToSwap: There is no seat at all.
-        ValueError: None of the placement.
-    """
-    try:
-        return Placement(placement).select(
-            found.seats, model, name, len(found.functional))
-    except NothingToSwap as error:
-        blind = [one for one in found.refused
-                 if any(map(may_activate, one.module.modules()))]
-        if found.left and not found.functional:
-            others = ', '.join(dict.fromkeys(
-                f'{kind} ({why})' for _, kind, why in found.left))
-            raise NothingToSwap(
-                f'placement={placement!r} matches no pointwise activation of '
-                f'{name} that can be replaced: it has {others}.') from error
-        if not blind:
-            raise
-        raise NothingToSwap(
-            f'{name} runs on nothing that was tried '
-            f'({blind[0].error}), and so no activation was seen: '
-            'hand swap_activations(inputs=...) what its forward takes.'
-        ) from error
 
 
 def _verified(model: nn.Module, found: Found, seats: list[Seat],

@@ -96,18 +96,19 @@ def given(inputs: tuple | dict) -> Iterator[Feed]:
 
 
 def _call_of(inputs: tuple | dict, times: int) -> Call:
-    copied = _copied(inputs, times)
+    copied = changed(inputs, lambda tensor: torch.cat(
+        [tensor.detach()] * times) if times > 1 else tensor.detach().clone())
     return ((), copied) if isinstance(copied, dict) else (copied, {})
 
 
-def _copied(value: Any, times: int) -> Any:
+def changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Nested arguments with another tensor in the place of each."""
     if isinstance(value, Tensor):
-        copied = value.detach().clone()
-        return torch.cat([copied] * times) if times > 1 else copied
+        return change(value)
     if isinstance(value, dict):
-        return {key: _copied(item, times) for key, item in value.items()}
+        return {key: changed(item, change) for key, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_copied(item, times) for item in value)
+        return type(value)(changed(item, change) for item in value)
     return value
 
 

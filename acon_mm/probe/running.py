@@ -13,7 +13,7 @@ from torch import Tensor
 
 from acon_mm.probe.deformable import without_deformable_kernels
 from acon_mm.probe.few import with_few_regions
-from acon_mm.probe.inputs import Call
+from acon_mm.probe.inputs import Call, changed
 
 # no initializer gives a parameter of this size: it is memory as it was
 UNLIKELY = 1e4
@@ -37,17 +37,15 @@ def call(module: nn.Module, arguments: Call, training: bool,
     np.random.seed(seed)
     args, kwargs = arguments
     if grad:
-        args = tuple(map(_tracked, args))
+        args = changed(args, _tracked)
     return module(*args, **kwargs)
 
 
-def _tracked(value):
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_tracked, value))
-    if isinstance(value, Tensor) and value.is_floating_point():
-        # no leaf, which may not be changed in place
-        return value.detach().requires_grad_() * 1
-    return value
+def _tracked(tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    # no leaf, which may not be changed in place
+    return tensor.detach().requires_grad_() * 1
 
 
 def tensors(value) -> list[Tensor]:
@@ -112,7 +110,8 @@ def undisturbed(model: nn.Module,
     frozen = [p for p in model.parameters() if not p.requires_grad]
     plain = [value for _, values, _ in kept for value in values.values()
              if isinstance(value, Tensor)]
-    before = list(map(saved, (*model.buffers(), *frozen, *plain, *written)))
+    before = [remembered(tensor) for tensor in (
+        *model.buffers(), *frozen, *plain, *written) if _is_writable(tensor)]
     numbers = random.getstate(), np.random.get_state()
     devices = (range(torch.cuda.device_count())
                if torch.cuda.is_initialized() else [])
@@ -129,13 +128,21 @@ def undisturbed(model: nn.Module,
         give_back(before)
 
 
-def saved(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _is_writable(tensor: Tensor) -> bool:
+    """Not one of inference mode, or one that repeats its numbers."""
+    return not tensor.is_inference() and not (
+        tensor.layout is torch.strided and any(
+            stride == 0 and size > 1
+            for stride, size in zip(tensor.stride(), tensor.shape)))
+
+
+def remembered(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """A tensor, its memory and a copy of that."""
     return tensor, tensor.data, tensor.detach().clone()
 
 
 def give_back(tensors: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
-    """Undo what was written since they were :func:`saved`."""
+    """Undo what was written since they were :func:`remembered`."""
     with torch.no_grad():
         for tensor, memory, value in tensors:
             tensor.data = memory

@@ -92,10 +92,17 @@ class Run:
 
         Args:
             data (str): The folder that ``data/`` in a config stands for.
+
+        Raises:
+            FileNotFoundError: The base has no checkpoint.
         """
         config = deepcopy(self.task.config)
         if self.base is not None:
             config.load_from = find_latest_checkpoint(self.base.folder)
+            if config.load_from is None:
+                raise FileNotFoundError(
+                    f'{self.base.folder} has no checkpoint to begin with: '
+                    'remove it, and it is trained again.')
         put(self.arm, config, self.task.placement)
         config = Config(_move_data(config.to_dict(), data))
         config.merge_from_dict(dict(
