@@ -19,23 +19,26 @@ if TYPE_CHECKING:
 
 class BuiltAtFirstCall(Two):
 
-    def __init__(self):
+    def __init__(self, refuses_squares):
         super().__init__()
-        self.block = None
+        self.block, self.refuses_squares = None, refuses_squares
 
     def forward(self, x):
         x = F.relu(self.a(x))
         if self.block is None:
             self.block = nn.Sequential(nn.Conv2d(4, 5, 1), nn.ReLU())
+        if self.refuses_squares and x.shape[2] == x.shape[3]:
+            raise ValueError('no squares')
         return self.block(x)
 
 
-def test_a_module_that_a_run_makes_is_no_seat():
-    model = BuiltAtFirstCall()
+@pytest.mark.parametrize('refuses_squares', [False, True])
+def test_a_module_that_a_run_makes_is_no_seat(refuses_squares):
+    model = BuiltAtFirstCall(refuses_squares)
     report = swap(model)
     assert widths(model) == {'act1': 4} and model.block is None
     assert report.functional  # what the new block does is told
-    assert model(IMAGE).shape == (2, 5, 5, 5)
+    assert model(IMAGE[..., :4]).shape == (2, 5, 5, 4)
 
 
 class Generous(Two):

@@ -54,7 +54,6 @@ class Observer(TorchFunctionMode):
 
     Args:
         model (nn.Module): The model, or a part of it.
-        known (set[int]): ``id`` of each module that no run has made.
 
     Attributes:
         calls (dict): :class:`Calls` by what was called from where.
@@ -65,10 +64,10 @@ class Observer(TorchFunctionMode):
             :func:`acon_mm.probe.running.remembered` keeps them.
     """
 
-    def __init__(self, model: nn.Module, known: set[int]) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        self.ids = {id(module) for module in model.modules()} & known
+        self.ids = {id(module) for module in model.modules()}
         self.calls: dict[tuple, Calls] = {}
         self.hidden: list[str] = []
         self.runs = 0
@@ -142,7 +141,7 @@ class Observer(TorchFunctionMode):
         """Give each name of an activation an object that notes its calls."""
         saved, recorded = [], []
         for _, owner, name, act in list(activations(self.model)):
-            if id(owner) not in self.ids:
+            if id(owner) not in self.ids:  # the run before has made it
                 continue
             saved.append((owner, name, act))
             # one with a forward of its own is bound to the object

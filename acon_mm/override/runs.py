@@ -95,18 +95,15 @@ def observe(model: nn.Module, inputs: tuple | dict | None = None,
     """
     runs: list[Run] = []
     refused: list[Refused] = []
-    known = set(map(id, model.modules()))
-    with undisturbed(model):
-        _observe('', model, inputs, known, runs, refused)
+    _observe('', model, inputs, runs, refused)
     return runs, refused
 
 
 def _observe(path: str, module: nn.Module, inputs: tuple | dict | None,
-             known: set[int], runs: list[Run],
-             refused: list[Refused]) -> None:
+             runs: list[Run], refused: list[Refused]) -> None:
     if type(module).forward is not nn.Module.forward or (
             'forward' in vars(module)):
-        run, error = _first_run(path, module, inputs, known)
+        run, error = _first_run(path, module, inputs)
         if run is not None:
             runs.append(run)
             return
@@ -119,8 +116,7 @@ def _observe(path: str, module: nn.Module, inputs: tuple | dict | None,
     for name, child in module.named_children():
         if any(map(may_activate, child.modules())) and (
                 not is_activation(child)):
-            _observe(f'{path}.{name}'.lstrip('.'), child, None, known, runs,
-                     refused)
+            _observe(f'{path}.{name}'.lstrip('.'), child, None, runs, refused)
 
 
 def may_activate(module: nn.Module) -> bool:
@@ -131,7 +127,7 @@ def may_activate(module: nn.Module) -> bool:
 
 
 def _first_run(path: str, module: nn.Module, inputs: tuple | dict | None,
-               known: set[int]) -> tuple[Run | None, str]:
+               ) -> tuple[Run | None, str]:
     """On the first feed that serves both modes, else the first at all; or
     what was said of the first feed."""
     first, more, said = None, MORE, ''
@@ -141,7 +137,8 @@ def _first_run(path: str, module: nn.Module, inputs: tuple | dict | None,
                default=0) == SIZES_REFUSED:
             continue
         try:
-            run = _try(path, module, feed, known)
+            with undisturbed(module):  # by the try before, too
+                run = _try(path, module, feed)
         except Exception as error:  # not what it takes
             # alike but for the numbers in it, it is not about the size
             words = re.sub(r'\d+', '', str(error))
@@ -163,8 +160,8 @@ def first_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _try(path: str, module: nn.Module, feed: Feed, known: set[int]) -> Run:
-    observer = Observer(module, known)
+def _try(path: str, module: nn.Module, feed: Feed) -> Run:
+    observer = Observer(module)
     with observer.run(), torch.no_grad():
         outputs = call(module, feed.first(), training=False)
     run = Run(path, module, feed, observer, [tensors(outputs)])

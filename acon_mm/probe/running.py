@@ -100,18 +100,17 @@ def undisturbed(model: nn.Module,
     """Give back what a run may change: tensors, generators, attributes.
 
     Some models keep results (SAN those of its text encoder), count steps or
-    take in modules of others as they run (DDQ). Of the parameters that train
-    only those ``written`` to are copied (WGAN clips its own).
+    take in modules of others as they run (DDQ). Of the parameters only those
+    ``written`` to are copied (WGAN clips its own).
     """
     kept = [(vars(module), vars(module).copy(), _held(vars(module)))
             for module in model.modules()]
     scripted = [(module, module.training) for module in model.modules()
                 if isinstance(module, torch.jit.ScriptModule)]
-    frozen = [p for p in model.parameters() if not p.requires_grad]
     plain = [value for _, values, _ in kept for value in values.values()
              if isinstance(value, Tensor)]
     before = [remembered(tensor) for tensor in (
-        *model.buffers(), *frozen, *plain, *written) if _is_writable(tensor)]
+        *model.buffers(), *plain, *written) if _is_writable(tensor)]
     numbers = random.getstate(), np.random.get_state()
     devices = (range(torch.cuda.device_count())
                if torch.cuda.is_initialized() else [])
