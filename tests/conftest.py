@@ -2,6 +2,7 @@
 import functools
 import json
 import logging
+import os
 import runpy
 import subprocess
 import sys
@@ -11,9 +12,11 @@ from types import SimpleNamespace
 import cpu_torchvision
 import pytest
 import torch
+from mmengine.config import config as mmengine_config
 from mmengine.config import utils as config_utils
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.visualization import Visualizer
 
 from acon_mm.shapes import write_dataset
 
@@ -21,11 +24,23 @@ from acon_mm.shapes import write_dataset
 cpu_torchvision.make_importable()
 # every config that begins with another package's reads all its metafiles
 config_utils.load = functools.cache(config_utils.load)
+# and lays itself out again and again, here and in the commands that are run
+os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, (
+    str(Path(__file__).parent / 'quick'), os.environ.get('PYTHONPATH'))))
+mmengine_config.FormatCode = lambda text, **_: (text, False)
 
 
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_visualizer_of_another_test():
+    """MMEngine keeps them by name, with the folder of their first run."""
+    yield
+    for kind in (Visualizer, *Visualizer.__subclasses__()):
+        kind._instance_dict.clear()
 
 
 @pytest.fixture

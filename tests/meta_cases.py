@@ -14,7 +14,7 @@ LAYOUTS = [
     ((3, 7, 9), 1, torch.contiguous_format),
     ((2, 9, 35), -1, torch.contiguous_format),
     ((3, 4, 20, 5), 2, torch.contiguous_format),
-    ((4, 48, 37, 41), 1, torch.contiguous_format),
+    ((2, 20, 37, 41), 1, torch.contiguous_format),
     ((2, 35, 37, 41), 1, torch.channels_last),
     ((2, 16, 3, 5, 7), 1, torch.channels_last_3d),
     ((17, 260, 3, 2), 1, torch.contiguous_format),

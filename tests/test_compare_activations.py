@@ -44,7 +44,8 @@ def command(data, work_dir, *more, options=SHORT, arms=ARMS):
 
 
 def environment():
-    return dict(os.environ, PYTHONPATH=str(ROOT), CUDA_VISIBLE_DEVICES='-1',
+    path = os.pathsep.join([str(ROOT), os.environ['PYTHONPATH']])
+    return dict(os.environ, PYTHONPATH=path, CUDA_VISIBLE_DEVICES='-1',
                 OMP_NUM_THREADS='1', COLUMNS='200')
 
 

@@ -47,7 +47,8 @@ def mim(*words, cwd, rc=0):
     """Run mim's command line on the CPU and return what it prints."""
     environment = dict(
         os.environ, CUDA_VISIBLE_DEVICES='-1', OMP_NUM_THREADS='1',
-        PYTHONPATH=str(Path(__file__).parent))
+        PYTHONPATH=os.pathsep.join(
+            [str(Path(__file__).parent), os.environ['PYTHONPATH']]))
     done = subprocess.run(
         [sys.executable, '-W', 'ignore', '-m', 'mim', *map(str, words)],
         cwd=cwd, env=environment, capture_output=True, text=True)

@@ -205,9 +205,9 @@ def test_a_source_that_changes_is_built_anew(fresh_build, tmp_path,
 
 
 @pytest.mark.parametrize('kept', [0, 1000, -1000])
-def test_a_library_that_is_not_whole_is_built_anew(fresh_build, tmp_path,
-                                                   kept):
-    fresh_build('cc')
+def test_a_library_that_is_not_whole_is_built_anew(fresh_build, copier,
+                                                   tmp_path, kept):
+    fresh_build(copier)
 
     def load():  # a broken one can end the process
         done = subprocess.run(
