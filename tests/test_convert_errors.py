@@ -1,4 +1,5 @@
 """What the converter refuses, and that nothing is written then."""
+import re
 
 import pytest
 import torch
@@ -88,7 +89,7 @@ def test_tool_writes_what_init_cfg_loads(checkpoint, tmp_path, tool):
     done = tool('convert_checkpoint.py', source, target)
     assert not done.code
     assert 'shufflenetv2_0.5x_acon' in done.out
-    printed = done.out[done.out.index('model ='):]
+    printed = done.out[re.search(r'^model ?=', done.out, re.M).start():]
     model = Config.fromstring(printed, '.py').model
     assert model.data_preprocessor.bgr_to_rgb is False
     with DefaultScope.overwrite_default_scope('mmdet'):

@@ -54,9 +54,19 @@ def new_parameters(file):
 @pytest.mark.parametrize('config, model', [
     ('retinanet_r50_fpn_1x_coco.py', {
         'model.bbox_head.num_classes': 6,
+        'model.bbox_head.in_channels': 32,
+        'model.bbox_head.feat_channels': 32,
         'model.test_cfg.score_thr': 0}),
     ('mask-rcnn_r50_fpn_1x_coco.py', {
+        'model.rpn_head.in_channels': 32,
+        'model.rpn_head.feat_channels': 32,
+        'model.roi_head.bbox_roi_extractor.out_channels': 32,
+        'model.roi_head.mask_roi_extractor.out_channels': 32,
+        'model.roi_head.bbox_head.in_channels': 32,
+        'model.roi_head.bbox_head.fc_out_channels': 128,
         'model.roi_head.bbox_head.num_classes': 6,
+        'model.roi_head.mask_head.in_channels': 32,
+        'model.roi_head.mask_head.conv_out_channels': 32,
         'model.roi_head.mask_head.num_classes': 6,
         'model.test_cfg.rcnn.score_thr': 0,
         # regions are what takes the time
@@ -69,9 +79,11 @@ def test_stock_detectors_train_resume_and_test(config, model, shapes_coco,
                                                tmp_path):
     options = dict(SHORT, **DETECTION, **model)
     options['train_cfg.val_interval'] = 2
+    options['default_hooks.checkpoint.interval'] = 2
     options['model.backbone.type'] = 'acon_mm.ResNet'
     options['model.backbone.depth'] = 18
     options['model.neck.in_channels'] = '[64,128,256,512]'
+    options['model.neck.out_channels'] = 32
     for split in ('train', 'val', 'test'):
         options[f'{split}_dataloader.dataset.data_root'] = f'{shapes_coco}/'
     for evaluator in ('val_evaluator', 'test_evaluator'):
