@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
+from mmengine.optim import build_optim_wrapper
 from rich.console import Console
 from torch import nn
 
@@ -81,6 +82,32 @@ def test_an_arm_that_a_backbone_has_by_default_leaves_it(arm, expected):
         backbone=dict(type='MobileNetV2'))))
     put(parse_arm(arm), config, 'all')
     assert config.model.backbone == expected
+
+
+def test_acons_own_parameters_may_learn_faster():
+    config = Config(dict(
+        default_scope='mmdet', model=dict(backbone=dict(type='ResNet')),
+        optim_wrapper=dict(
+            optimizer=dict(type='AdamW', lr=.1, weight_decay=.2),
+            paramwise_cfg=dict(bias_lr_mult=2.))))
+    put(parse_arm('MetaAconC:lr_mult=10'), config, 'all')
+    model = nn.ModuleDict(dict(conv=nn.Conv2d(3, 4, 1), act=MetaAconC(4)))
+    groups = build_optim_wrapper(model, config.optim_wrapper).param_groups
+    rates = {id(p): (round(group['lr'], 9), group['weight_decay'])
+             for group in groups for p in group['params']}
+    own = [model.act.p1, model.act.p2]
+    assert [rates.pop(id(p)) for p in own] == [(1., 0.)] * 2
+    assert rates[id(model.conv.bias)] == (.2, .2)
+    assert max(rates.values()) == (.2, .2)
+    assert config.model.backbone.act_cfg == dict(type='MetaAconC')
+
+
+@pytest.mark.parametrize('text', ['ReLU:lr_mult=10', 'PReLU:lr_mult=10'])
+def test_a_learning_rate_of_what_is_not_there_is_refused(text):
+    config = Config(dict(default_scope='mmdet', model=dict(
+        backbone=dict(type='ResNet'))))
+    with pytest.raises(ValueError, match=f"'{text}' has no p1, p2 and beta"):
+        put(parse_arm(text), config, 'all')
 
 
 def test_a_backbone_of_ours_has_no_placement():

@@ -6,11 +6,13 @@ from mmengine.config import Config
 
 from acon_mm import backbones  # noqa: F401  registers them
 from acon_mm.act_cfg import is_default
+from acon_mm.base import AconBase
 from acon_mm.lookup import find_stock
 from acon_mm.registry import MODELS, SCOPE
 from acon_mm.starts import Start
 
-OPEN = 'open'
+# of the words of an arm, those that are not the activation's own
+OPEN, LR_MULT = 'open', 'lr_mult'
 
 
 class Arm(NamedTuple):
@@ -21,10 +23,13 @@ class Arm(NamedTuple):
         act_cfg (dict): What a config needs.
         open (float, optional): Where :class:`acon_mm.OpenSwitchHook` leads
             beta; None without it.
+        lr_mult (float, optional): What the learning rate of ACON's p1, p2
+            and beta is multiplied by; None for that of the config.
     """
     name: str
     act_cfg: dict[str, Any]
     open: float | None = None
+    lr_mult: float | None = None
 
     @property
     def folder(self) -> str:
@@ -36,8 +41,8 @@ class Arm(NamedTuple):
 def parse_arm(text: str) -> Arm:
     """``TYPE`` or ``TYPE:key=value,key=value``.
 
-    The keys are those of its config; p1, p2 and beta are a start, and
-    ``open=1`` is OpenSwitchHook with this beta.
+    The keys are those of its config; p1, p2 and beta are a start, ``open=1``
+    is OpenSwitchHook with this beta, ``lr_mult=10`` a learning rate.
 
     Raises:
         ValueError: ``text`` is no such thing.
@@ -55,7 +60,8 @@ def parse_arm(text: str) -> Arm:
         (start if key in Start._fields else act_cfg)[key] = _literal(value)
     if start:
         act_cfg['start'] = start
-    return Arm(text, act_cfg, act_cfg.pop(OPEN, None))
+    return Arm(text, act_cfg, act_cfg.pop(OPEN, None),
+               act_cfg.pop(LR_MULT, None))
 
 
 def _literal(text: str) -> Any:
@@ -78,7 +84,7 @@ def put(arm: Arm, config: Config, placement: str) -> None:
 
     Raises:
         ValueError: The config has no ``model.backbone``, or one of a type
-            that is not registered.
+            that is not registered; ``lr_mult`` of what is no ACON.
     """
     backbone = config.get('model', {}).get('backbone')
     if not backbone:
@@ -100,4 +106,12 @@ def put(arm: Arm, config: Config, placement: str) -> None:
     if arm.open is not None:
         config.merge_from_dict({'default_hooks.opening': dict(
             type=f'{SCOPE}.OpenSwitchHook', beta=arm.open)})
+    if arm.lr_mult is not None:
+        kind = MODELS.get(arm.act_cfg['type'])
+        if not (isinstance(kind, type) and issubclass(kind, AconBase)):
+            raise ValueError(f'{arm.name!r} has no p1, p2 and beta, whose '
+                             'learning rate lr_mult is: leave it out.')
+        own = dict(lr_mult=arm.lr_mult, decay_mult=0.)
+        config.merge_from_dict({'optim_wrapper.paramwise_cfg': dict(
+            custom_keys={f'.{name}': own for name in Start._fields})})
 
