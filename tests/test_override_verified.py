@@ -6,7 +6,14 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from override_cases import IMAGE, Two, acons, swap, widths
+from override_cases import (
+    IMAGE,
+    Two,
+    acons,
+    check_like_stock,
+    swap,
+    widths,
+)
 from torch import Tensor
 from torch.distributions import Normal
 
@@ -117,6 +124,61 @@ def test_no_root_and_no_logarithm_gets_a_negative_number(function, fine):
     assert fine or 'a root or a logarithm' in reasons['act1']
     assert len(acons(model)) == 1 + fine  # the shared one is sound
     assert not model(IMAGE).isnan().any()
+
+
+class Detections(Two):
+
+    def forward(self, x):
+        y = self.b(F.relu(self.a(x)).sqrt())
+        return y[y > .3], y
+
+
+def test_a_root_where_the_number_of_outputs_varies():
+    model = Detections()
+    assert 'a root or a logarithm' in left(swap(model))['act1']
+    assert not model(IMAGE)[1].isnan().any() and not acons(model)
+
+
+class Added(nn.Module):
+    """What a block returns is added to, as in MobileNetV3 and EfficientNet."""
+
+    def __init__(self, act):
+        super().__init__()
+        self.block = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), act)
+
+    def forward(self, x):
+        y = self.block(x)
+        y += x
+        return y
+
+
+def test_an_output_that_is_added_to_is_no_input_that_changes():
+    model = Added(nn.SiLU(inplace=True))
+    assert widths(check_like_stock(model)) == {'block.2': 3}
+
+
+class AddedBefore(nn.Module):
+    """The input of the activation in ``block`` is added to afterwards."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Conv2d(3, 4, 1)
+        self.block = nn.Sequential(nn.SiLU(), nn.Conv2d(4, 4, 1))
+
+    def forward(self, x):
+        y = self.a(x)
+        z = self.block(y)
+        y += 1
+        return z, y
+
+
+def test_an_input_that_changes_of_a_layer_in_a_sequence():
+    model = AddedBefore()
+    stock = model(IMAGE)
+    report = swap(model)
+    assert [*left(report)] == ['block.act1'] and not report.swapped
+    for ours, theirs in zip(model(IMAGE), stock, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 class Dropped(nn.Module):

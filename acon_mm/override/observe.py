@@ -127,7 +127,8 @@ class Observer(TorchFunctionMode):
                 yield
         finally:
             for calls in self.calls.values():
-                calls.overwritten |= any(
+                # of what works in place, its output is changed with it
+                calls.overwritten |= not calls.inplace and any(
                     tensor._version != version
                     for tensor, version in calls.tensors)
                 calls.tensors.clear()

@@ -205,7 +205,8 @@ def _position(one: Located) -> tuple:
 
 def _base(caller: nn.Module, calls: Calls) -> str:
     """What a seat is called: after the attribute, ``act`` for ``relu``."""
-    attribute = calls.name if calls.owner is caller else 'relu'
+    attribute = calls.name if calls.owner is caller and (
+        calls.name.isidentifier()) else 'relu'
     if attribute == 'relu' and not is_taken(caller, 'act'):
         return 'act'
     return attribute
