@@ -1,5 +1,6 @@
 """The tool that puts the override on every stock model."""
 import contextlib
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,7 +35,8 @@ def row(config, **values):
         package='mmseg', version='1.9', config=config, configs=1,
         model='M', backbone='B', parts='B H', parameters=1, stock='pass',
         paper='pass', all='pass',
-        paper_deviation='0.1', all_deviation='0.2', same_as=''), **values)
+        paper_deviation='0.1', all_deviation='0.2', same_as='',
+        commit='abc1234'), **values)
 
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path):
@@ -102,6 +104,7 @@ def test_a_config_that_does_not_load_keeps_its_reason():
     result = checks.check_model(
         StockModel('mmseg', [config.path], None, config.error), timeout=9)
     assert result['stock'].startswith('FileNotFoundError')
+    assert re.fullmatch('[0-9a-f]{7}|unknown', result['commit'])
     assert 'paper' not in result
 
 
@@ -265,7 +268,8 @@ def test_a_lost_or_a_new_tensor_is_found(scope, monkeypatch):
 def test_the_page_counts_and_explains(tmp_path):
     table, page = tmp_path / 'table.csv', tmp_path / 'page.md'
     write_rows(table, [
-        row('a.py', configs=3), row('b.py', all='ValueError: no | width'),
+        row('a.py', configs=3, commit='def5678'),
+        row('b.py', all='ValueError: no | width'),
         row('c.py', stock='ImportError: no x', paper='', all='',
             paper_deviation='', all_deviation='')])
     write_summary(table, page)
@@ -275,3 +279,4 @@ def test_the_page_counts_and_explains(tmp_path):
     assert "| ValueError: no \\| width | 1 | `b.py` | `'all'` |" in text
     assert '| ImportError: no x | 1 |' in text
     assert '| B | 2 | 0.1 | 0.2 |' in text
+    assert 'def5678 (1 of them), abc1234 (2 of them)' in text

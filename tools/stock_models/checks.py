@@ -1,5 +1,6 @@
 """The four checks of one stock model under the override."""
 import contextlib
+import functools
 import os
 import resource
 import signal
@@ -10,6 +11,7 @@ from importlib.metadata import version
 import torch
 from cpu_torchvision import make_importable
 from mmengine.logging import MMLogger
+from mmengine.utils import get_git_hash
 from torch import nn
 
 from acon_mm.check.build import (
@@ -131,7 +133,12 @@ def describe(stock_model: StockModel) -> dict[str, object]:
         backbone=next(_types(cfg, 'backbone'), '') if whole
         else cfg.get('type', ''),
         parts=' '.join(sorted(set(_types(cfg)))) if whole
-        else cfg.get('type', ''))
+        else cfg.get('type', ''), commit=_commit())
+
+
+@functools.cache
+def _commit() -> str:
+    return get_git_hash(digits=7) or 'unknown'
 
 
 def check_placement(stock_model: StockModel, stock: nn.Module,

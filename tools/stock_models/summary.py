@@ -48,6 +48,8 @@ checked once. Each of the {checked} models checked, with the reason where it
 fails, has a row in [`stock_models.csv`](stock_models.csv);
 `python tools/check_stock_configs.py PACKAGE ...` checks those that have none.
 A backbone in which no activation runs counts as one that does not build.
+The override changes: a row names the commit that it was checked at, here
+{commits}.
 """
 
 
@@ -60,9 +62,11 @@ def write_summary(table: Path, page: Path) -> None:
     rows = read_rows(table)
     if not rows:
         raise SystemExit(f'{table} has no rows: run the check first.')
+    commits = Counter(row['commit'] for row in rows)
     parts = [
-        HEAD.format(tolerance=TOLERANCE, beta=SHARP_BETA,
-                    checked=len(rows)),
+        HEAD.format(tolerance=TOLERANCE, beta=SHARP_BETA, checked=len(rows),
+                    commits=', '.join(f'{commit} ({count} of them)'
+                                      for commit, count in commits.items())),
         '\n'.join(_counts(rows)), '\n'.join(_failures(rows)),
         '\n'.join(_deviations(rows)), '\n'.join(_not_built(rows))]
     with whole(page) as draft:
