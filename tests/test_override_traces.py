@@ -53,6 +53,14 @@ def test_what_a_run_changes_is_given_back():
     assert torch.equal(model.code, torch.ones(3))
 
 
+def test_gpus_that_are_not_in_use_yet_are_not_seeded(monkeypatch):
+    seeds = []
+    monkeypatch.setattr(torch.cuda, 'manual_seed_all', seeds.append)
+    torch.manual_seed(5)
+    assert len(swap(Two()).swapped) == 2
+    assert seeds == [5]
+
+
 class Writing(Two):
     """Its training writes to what trains, as WGAN's critic does."""
 

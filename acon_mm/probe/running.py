@@ -32,7 +32,10 @@ def call(module: nn.Module, arguments: Call, training: bool,
     """``module(*args, **kwargs)`` in a mode, always on the same numbers."""
     for part in module.modules():
         part.training = training
-    torch.manual_seed(seed)
+    # torch.manual_seed would seed GPUs that nobody has used yet, for good
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
     random.seed(seed)
     np.random.seed(seed)
     args, kwargs = arguments
