@@ -52,6 +52,24 @@ class Vector(Probed):
         return x.mean((2, 3))
 
 
+class Normed(Probed):
+    """By all channels, and for images of one size only."""
+
+    def __init__(self):
+        super().__init__()
+        self.img_size = 64
+
+    def arrange(self, x):
+        assert x.size(2) == x.size(3) == 32
+        return x * x.square().mean(1, keepdim=True).rsqrt()
+
+
+class NormedLast(Normed):
+
+    def arrange(self, x):
+        return super().arrange(x).permute(0, 2, 3, 1)
+
+
 class Square(Probed):
 
     def arrange(self, x):
@@ -69,6 +87,15 @@ def test_the_channels_do_not_follow_the_image(cls, channel_dim):
     assert (act.num_channels, act.channel_dim) == (8, channel_dim)
     model(torch.randn(2, 3, 48, 48))
     assert model.training
+
+
+def test_a_norm_over_the_channels_leaves_them_where_they_were():
+    model = Normed()
+    swap_activations(model, dict(type='AconC'))
+    assert (model.relu.num_channels, model.relu.channel_dim) == (8, 1)
+    # moved behind it, they could be anywhere
+    report = swap_activations(NormedLast(), dict(type='AconC'))
+    assert [one.path for one in report.left] == ['relu']
 
 
 def test_a_larger_image_where_a_small_one_fails():

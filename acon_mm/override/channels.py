@@ -36,7 +36,8 @@ def find_channel_dim(value: Tensor, recent: Sequence[tuple[Tensor, int]],
 
     A layer's own output has them where the layer puts them. Elsewhere, if
     gradients are recorded, the channels are the dimension of which one slice
-    depends on one channel of a layer before.
+    depends on one channel of a layer before; or else they are where such a
+    layer of the same shape has them.
 
     Args:
         value (Tensor): The input, of any shape.
@@ -62,7 +63,11 @@ def find_channel_dim(value: Tensor, recent: Sequence[tuple[Tensor, int]],
                      if _follows_channels(value, d, out, dim)]
             if len(found) == 1:
                 return found[0]
-    return None
+    # a norm over the channels makes each depend on all, and keeps the shape
+    return next((dim for out, dim in reversed(recent)
+                 if out.requires_grad and out.shape == value.shape
+                 and out.shape[1:].count(out.size(dim)) == 1
+                 and _channels_behind(value, out, dim)), None)
 
 
 def _follows_channels(value: Tensor, d: int, out: Tensor, dim: int) -> bool:
