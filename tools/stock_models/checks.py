@@ -1,6 +1,7 @@
 """The four checks of one stock model under the override."""
 import contextlib
 import functools
+import gc
 import os
 import resource
 import signal
@@ -55,6 +56,7 @@ def check_model(stock_model: StockModel, timeout: int,
     Returns:
         dict: A row of the table: 'pass' or the reason for each placement.
     """
+    gc.collect()  # the model before, whose tensors may be gigabytes
     row = describe(stock_model)
     if stock_model.model is None:
         return row | dict(stock=stock_model.error)
