@@ -49,6 +49,8 @@ class AconBase(nn.Module):
     fixed: dict[str, float] = {}
     # whether forward also takes the scale and shift of a norm in front
     takes_affine = False
+    # code that ran activations asks them for it
+    inplace = False
 
     def __init__(self,
                  num_channels: int | None = None,

@@ -7,7 +7,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from acon_mm.probe.running import undisturbed
+from acon_mm.probe.state import undisturbed
 
 # random numbers in (-1, 1), a prime number of them so that no row repeats
 POOL = torch.rand(

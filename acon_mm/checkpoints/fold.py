@@ -17,7 +17,8 @@ from acon_mm.hooks import is_watched
 from acon_mm.meta_acon import MetaAconC
 from acon_mm.override.joined_norm import is_frozen
 from acon_mm.probe.inputs import Feed, feeds
-from acon_mm.probe.running import call, equal, tensors, undisturbed
+from acon_mm.probe.running import call, equal, tensors
+from acon_mm.probe.state import undisturbed
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # a smooth maximum is at most 0.2785 / beta from the maximum

@@ -23,6 +23,14 @@ class Kernels(Protocol):
         """Gradients of x and the parameters, or None where not needed."""
 
 
+def _require_memory(x: Tensor) -> None:
+    """Kernels read what is at an address, whatever it is."""
+    if x.numel() and not x.untyped_storage().nbytes():
+        raise RuntimeError(
+            'The input of an activation was freed before its backward pass: '
+            'ACON needs it there, where ReLU needs its output.')
+
+
 class KeepsInput(torch.autograd.Function):
     """``apply(kernels, dim, x, *parameters)``, twice differentiable."""
 
@@ -39,6 +47,7 @@ class KeepsInput(torch.autograd.Function):
     @staticmethod
     def backward(ctx, dy):
         x, *saved = ctx.saved_tensors
+        _require_memory(x)
         parameters = [
             value if tensor is None else tensor
             for tensor, value in zip(saved, ctx.floats)
@@ -73,6 +82,7 @@ class KeepsLittle(torch.autograd.Function):
     @staticmethod
     def backward(ctx, dy):
         x, *rest = ctx.saved_tensors
+        _require_memory(x)
         inputs, kept = rest[:ctx.count], rest[ctx.count:]
         if is_by_formula(dy):
             grads = differentiate(

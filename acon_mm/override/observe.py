@@ -30,7 +30,7 @@ from acon_mm.override.kinds import (
 )
 from acon_mm.override.registered import PLACED, activations
 from acon_mm.override.source import method_with
-from acon_mm.probe.running import give_back, remembered
+from acon_mm.probe.state import Written
 
 # code between a call and what it calls
 BETWEEN = ('torch.nn.modules.module', 'torch.overrides',
@@ -60,8 +60,7 @@ class Observer(TorchFunctionMode):
         hidden (list[str]): Operators that ran in code which Python does not
             see, such as a scripted module's.
         has_roots (bool): Whether a function ran that wants positive numbers.
-        written (dict): Parameters that a run writes to, by ``id``, as
-            :func:`acon_mm.probe.running.remembered` keeps them.
+        written (Written): Parameters that a run writes to.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -81,13 +80,13 @@ class Observer(TorchFunctionMode):
         self._shifted: Tensor | None = None
         self._batches: list[int] = []
         self.has_roots = False
-        self.written: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self.written = Written(model)
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         name = None if self._inside else function_name(func, args, kwargs)
+        self.written.note(func, args, kwargs)
         if name is None:
-            self._keep_written(func, args)
             out = func(*args, **kwargs)
             self._note_layer(func, args, out)
             self._note_arithmetic(getattr(func, '__name__', ''), args, out)
@@ -135,7 +134,7 @@ class Observer(TorchFunctionMode):
                 calls.batch_varies = len(set(self._batches)) > 1
             self._recent.clear()
             self._shifted = None
-            give_back(self.written.values())
+            self.written.give_back()
 
     @contextlib.contextmanager
     def _recording(self) -> Iterator[None]:
@@ -206,13 +205,6 @@ class Observer(TorchFunctionMode):
             return run()
         finally:
             self._inside = False
-
-    def _keep_written(self, func: Callable, args: tuple) -> None:
-        """Before a function writes to a parameter, or to its ``data``."""
-        writes = getattr(func, '__self__', None) is Tensor.data or (
-            getattr(func, '__name__', '').endswith('_'))
-        if writes and args and id(args[0]) in self._weights:
-            self.written.setdefault(id(args[0]), remembered(args[0]))
 
     def _note_arithmetic(self, name: str, args: tuple, out) -> None:
         if name in SHIFTS and any(

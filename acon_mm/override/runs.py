@@ -15,7 +15,8 @@ from acon_mm.override.channels import features_of
 from acon_mm.override.observe import Observer
 from acon_mm.override.registered import is_activation
 from acon_mm.probe.inputs import Feed, feeds, given
-from acon_mm.probe.running import call, tensors, undisturbed
+from acon_mm.probe.running import call, differing, tensors
+from acon_mm.probe.state import numbers_in, undisturbed
 
 # feeds tried further where one does for eval mode alone
 MORE = 8
@@ -32,17 +33,22 @@ class Run:
         module (nn.Module): It.
         feed (Feed): Its arguments.
         observer (Observer): What was seen.
+        keepers (list[nn.Module]): Modules of it that may keep results: no
+            activations, and no layers of PyTorch, whose statistics tell no
+            more than what comes out of them.
         outputs (list[list[Tensor]]): Those of the first run, and of the
-            second if that worked too.
-        repeats (tuple[bool, bool]): Whether other runs of the two modes
-            give the same outputs; taken for granted until it was ``asked``.
+            second if that worked too, with what the keepers had then.
+        unsteady (list[set[int] | None]): Which of the two other runs give
+            otherwise, None if not as many; none until it was ``asked``.
     """
     path: str
     module: nn.Module
     feed: Feed
     observer: Observer
+    keepers: list[nn.Module]
     outputs: list[list[Tensor]] = field(default_factory=list)
-    repeats: tuple[bool, bool] = (True, True)
+    unsteady: list[set[int] | None] = field(
+        default_factory=lambda: [set(), set()])
     asked: bool = False
 
     @property
@@ -53,15 +59,29 @@ class Run:
     @property
     def written(self) -> list[Tensor]:
         """Parameters that it writes to."""
-        return [tensor for tensor, _, _ in self.observer.written.values()]
+        return self.observer.written.tensors
 
     def first(self) -> list[Tensor]:
         """Outputs of the first run, once more."""
-        return tensors(call(self.module, self.feed.first(), training=False))
+        return self.given(call(self.module, self.feed.first(),
+                               training=False))
 
     def second(self) -> list[Tensor]:
-        """Outputs of the second run, once more."""
-        return tensors(call(self.module, self.feed.second(), training=True))
+        """Outputs of the second run, which comes after the first."""
+        return self.given(call(self.module, self.feed.second(),
+                               training=True))
+
+    def given(self, outputs) -> list[Tensor]:
+        """Tensors in outputs, and those that are kept now."""
+        return tensors([outputs, numbers_in(self.keepers)])
+
+    def alike(self, which: int, outputs: list[Tensor]) -> bool:
+        """Whether these are the outputs of the first (0) or second run."""
+        unsteady = self.unsteady[which]
+        if unsteady is None:
+            return True
+        found = differing(outputs, self.outputs[which])
+        return found is not None and found <= unsteady
 
     def calls(self) -> Iterator[Calls]:
         """What ran; of functions, what runs without a loss around it."""
@@ -162,13 +182,16 @@ def first_line(error: Exception) -> str:
 
 def _try(path: str, module: nn.Module, feed: Feed) -> Run:
     observer = Observer(module)
+    run = Run(path, module, feed, observer, [
+        part for part in module.modules() if not is_activation(part)
+        and not type(part).__module__.startswith('torch.nn.')])
     with observer.run(), torch.no_grad():
         outputs = call(module, feed.first(), training=False)
-    run = Run(path, module, feed, observer, [tensors(outputs)])
+    run.outputs.append(run.given(outputs))
     with contextlib.suppress(Exception):  # a norm may want more pixels
         with observer.run(), torch.no_grad():
             outputs = call(module, feed.second(), training=True)
-        run.outputs.append(tensors(outputs))
+        run.outputs.append(run.given(outputs))
     if not all(features_of([calls]) for calls in observer.calls.values()):
         with contextlib.suppress(Exception), observer.run():
             call(module, feed.first(), training=False, grad=True)

@@ -12,7 +12,8 @@ from acon_mm.base import AconBase
 from acon_mm.override.install import installed
 from acon_mm.override.runs import Run, first_line
 from acon_mm.override.seats import Seat
-from acon_mm.probe.running import call, equal, tensors, undisturbed
+from acon_mm.probe.running import call, differing, tensors
+from acon_mm.probe.state import undisturbed
 
 # training passes, of which each may drop other layers
 PASSES = 4
@@ -79,14 +80,13 @@ def _problem(model: nn.Module, run: Run, seats: Sequence[Seat],
 def _first_problem(run: Run, seats: Sequence[Seat], suspects: Sequence[Seat],
                    count: Counter) -> str | None:
     """In eval mode: other outputs, or calls that are more or none."""
-    alike = equal(run.first(), run.outputs[0])
-    if run.repeats[0] and not alike:
+    if not run.alike(0, run.first()):
         return _other(suspects)
     for seat in seats:
         times = count[id(seat)]
         if seat.first_calls and not times:
             return 'its replacement does not run'
-        if run.repeats[0] and times > seat.first_calls > 0:
+        if run.unsteady[0] == set() and times > seat.first_calls > 0:
             return (f'its replacement runs {times} times, not '
                     f'{seat.first_calls}: its module runs all that is in it')
     return None
@@ -114,20 +114,20 @@ def _training_problem(run: Run,
                       if grad is None]
         if not parameters or not _has_drawn(seed):
             break
-    alike = not run.trains or not run.repeats[1] or equal(
-        outputs, run.outputs[1])
+    alike = not run.trains or run.alike(1, outputs)
     return 'no gradient reaches it' if parameters else None, alike
 
 
 def _second_problem(model: nn.Module, run: Run, seats: Sequence[Seat],
                     suspects: Sequence[Seat]) -> str | None:
     """In training mode: other outputs, exactly."""
-    if not run.trains or not run.repeats[1]:
+    if not run.trains:
         return None
     with installed(seats), undisturbed(model, run.written), _counted(seats), (
             _as_stock(seats)), torch.no_grad():
         try:
-            alike = equal(run.second(), run.outputs[1])
+            run.first()  # as before, for what is kept
+            alike = run.alike(1, run.second())
         except Exception as error:
             return f'fails: {first_line(error)}'
     return None if alike else _other(suspects)
@@ -136,10 +136,11 @@ def _second_problem(model: nn.Module, run: Run, seats: Sequence[Seat],
 def _repeats(model: nn.Module, run: Run) -> bool:
     """Whether the stock model computes the same again; asked once."""
     with undisturbed(model, run.written), torch.no_grad():
-        run.repeats = equal(run.first(), run.outputs[0]), (
-            run.trains and equal(run.second(), run.outputs[1]))
+        run.unsteady[0] = differing(run.first(), run.outputs[0])
+        if run.trains:
+            run.unsteady[1] = differing(run.second(), run.outputs[1])
     run.asked = True
-    return all(run.repeats)
+    return run.unsteady == [set(), set()]
 
 
 def _root_problem(model: nn.Module, run: Run,
@@ -177,9 +178,10 @@ def _has_drawn(seed: int) -> bool:
 def _gradients(run: Run, parameters: list[Tensor],
                seed: int = 0) -> tuple[list[Tensor], list | None]:
     """Outputs of a training pass and gradients; None if it has none."""
-    seen = tensors(call(run.module, run.feed.second(), training=True,
-                        grad=True, seed=seed))
-    outputs = [out for out in seen if out.grad_fn is not None]
+    given = call(run.module, run.feed.second(), training=True, grad=True,
+                 seed=seed)
+    seen = run.given(given)
+    outputs = [out for out in tensors(given) if out.grad_fn is not None]
     if not outputs:
         return seen, None
     try:

@@ -1,4 +1,6 @@
 """Small inputs that a model, or a part of one, may take."""
+import contextlib
+import copy
 import functools
 import inspect
 import itertools
@@ -102,13 +104,24 @@ def _call_of(inputs: tuple | dict, times: int) -> Call:
 
 
 def changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Nested arguments with another tensor in the place of each."""
+    """Nested arguments with another tensor in the place of each.
+
+    Objects of other kinds are copied, if that is possible.
+    """
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, dict):
-        return {key: changed(item, change) for key, item in value.items()}
+        new = copy.copy(value)  # of its own kind
+        for key, item in value.items():
+            new[key] = changed(item, change)
+        return new
     if type(value) in (list, tuple):
         return type(value)(changed(item, change) for item in value)
+    if isinstance(value, tuple) and hasattr(value, '_fields'):
+        return type(value)(*(changed(item, change) for item in value))
+    if not isinstance(value, nn.Module):
+        with contextlib.suppress(Exception):
+            return copy.deepcopy(value)
     return value
 
 

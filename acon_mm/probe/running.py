@@ -1,10 +1,8 @@
-"""What a run needs, and what it takes back."""
-import collections
+"""What a run needs and what it gives."""
 import contextlib
 import random
 import types
-from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -19,9 +17,6 @@ from acon_mm.probe.inputs import Call, changed
 UNLIKELY = 1e4
 # largest difference of outputs over their largest number
 TOLERANCE = 1e-4
-# attributes that a run may add to
-COLLECTIONS = (dict, list, set, collections.OrderedDict, collections.Counter,
-               collections.defaultdict, collections.deque)
 # objects that hold no outputs
 OPAQUE = (type, types.FunctionType, types.MethodType, types.ModuleType,
           nn.Module)
@@ -85,8 +80,15 @@ def _as_real(value: Tensor) -> Tensor:
 
 def equal(ours: list[Tensor], theirs: list[Tensor]) -> bool:
     """Whether two runs gave the same, but for rounding."""
-    return [t.shape for t in ours] == [t.shape for t in theirs] and all(
-        _near(*pair) for pair in zip(ours, theirs))
+    return differing(ours, theirs) == set()
+
+
+def differing(ours: list[Tensor], theirs: list[Tensor]) -> set[int] | None:
+    """Which of them two runs gave otherwise; None: not as many."""
+    if len(ours) != len(theirs):
+        return None
+    return {i for i, (our, their) in enumerate(zip(ours, theirs))
+            if our.shape != their.shape or not _near(our, their)}
 
 
 def _near(ours: Tensor, theirs: Tensor) -> bool:
@@ -95,95 +97,6 @@ def _near(ours: Tensor, theirs: Tensor) -> bool:
     largest = theirs.nan_to_num().abs().max() if theirs.numel() else 0
     return torch.allclose(ours, theirs, rtol=TOLERANCE, equal_nan=True,
                           atol=TOLERANCE * float(largest))
-
-
-@contextlib.contextmanager
-def undisturbed(model: nn.Module,
-                written: Iterable[Tensor] = ()) -> Iterator[None]:
-    """Give back what a run may change: tensors, generators, attributes.
-
-    Some models keep results (SAN those of its text encoder), count steps or
-    take in modules of others as they run (DDQ). Of the parameters only those
-    ``written`` to are copied (WGAN clips its own).
-    """
-    kept = [(vars(module), vars(module).copy(), _held(vars(module)))
-            for module in model.modules()]
-    scripted = [(module, module.training) for module in model.modules()
-                if isinstance(module, torch.jit.ScriptModule)]
-    plain = [value for _, values, _ in kept for value in values.values()
-             if isinstance(value, Tensor)]
-    before = [remembered(tensor) for tensor in (
-        *model.buffers(), *plain, *written) if _is_writable(tensor)]
-    numbers = random.getstate(), np.random.get_state()
-    devices = (range(torch.cuda.device_count())
-               if torch.cuda.is_initialized() else [])
-    try:
-        with torch.random.fork_rng(devices):
-            yield
-    finally:
-        random.setstate(numbers[0])
-        np.random.set_state(numbers[1])
-        for attributes, values, held in kept:
-            _give_back(attributes, values, held)
-        for module, training in scripted:
-            module.training = training
-        give_back(before)
-
-
-def _is_writable(tensor: Tensor) -> bool:
-    """Not one of inference mode, or one that repeats its numbers."""
-    return not tensor.is_inference() and not (
-        tensor.layout is torch.strided and any(
-            stride == 0 and size > 1
-            for stride, size in zip(tensor.stride(), tensor.shape)))
-
-
-def remembered(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """A tensor, its memory and a copy of that."""
-    return tensor, tensor.data, tensor.detach().clone()
-
-
-def give_back(tensors: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
-    """Undo what was written since they were :func:`remembered`."""
-    with torch.no_grad():
-        for tensor, memory, value in tensors:
-            tensor.data = memory
-            tensor.copy_(value)
-
-
-def _held(attributes: dict) -> list[tuple[Any, Collection]]:
-    """Collections with something in them, those inside too, with copies.
-
-    The many empty ones, of hooks, get none: so many objects would set off
-    the garbage collector.
-    """
-    found = {}
-    waiting = [value for value in attributes.values()
-               if type(value) in COLLECTIONS and value]
-    while waiting:
-        value = waiting.pop()
-        if id(value) not in found:
-            found[id(value)] = value, value.copy()
-            inside = value.values() if isinstance(value, dict) else value
-            waiting += [item for item in inside if type(item) in COLLECTIONS]
-    return list(found.values())
-
-
-def _give_back(attributes: dict, values: dict,
-               held: list[tuple[Any, Collection]]) -> None:
-    for name in attributes.keys() - values.keys():
-        del attributes[name]
-    full = {id(value) for value, _ in held}
-    for name, value in values.items():
-        attributes[name] = value
-        if type(value) in COLLECTIONS and value and id(value) not in full:
-            value.clear()
-    for value, before in held:
-        value.clear()
-        if isinstance(value, (dict, set)):
-            value.update(before)
-        else:
-            value.extend(before)
 
 
 @contextlib.contextmanager
