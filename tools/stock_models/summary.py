@@ -48,8 +48,9 @@ checked once. Each of the {checked} models checked, with the reason where it
 fails, has a row in [`stock_models.csv`](stock_models.csv);
 `python tools/check_stock_configs.py PACKAGE ...` checks those that have none.
 A backbone in which no activation runs counts as one that does not build.
-The override changes: a row names the commit that it was checked at, here
-{commits}.
+A sweep takes one model of each type of backbone, neck and head first; what
+it has not reached yet has no row. The override changes: a row names the
+commit that it was checked at, here {commits}.
 """
 
 
