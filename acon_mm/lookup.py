@@ -32,7 +32,9 @@ def find_stock(name: str, scope: str | None,
     scope = scope or (default_scope() if asked is None else None)
     if scope is not None:
         asked = _scope_registry(scope)
-    registries = [asked] if asked else _packages([*ROOT_MODELS.children])
+    # a registry that has not imported anything yet is empty, and false
+    registries = ([asked] if asked is not None
+                  else _packages([*ROOT_MODELS.children]))
     found = {r.scope: stock for r in registries
              if (stock := lookup(r, name))}
     if len({id(stock) for stock in found.values()}) > 1:

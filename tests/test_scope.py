@@ -161,6 +161,17 @@ def test_a_name_of_another_package_is_named_with_it(scope, package):
         ROOT_MODELS.build(dict(type='acon_mm.FarNet'))
 
 
+def test_a_package_that_has_imported_nothing_yet_decides():
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c',
+         'import mmdet.registry, mmseg.registry\n'
+         'from acon_mm.lookup import find_stock\n'
+         'assert not len(mmdet.registry.MODELS)\n'
+         "print(find_stock('ResNet', 'mmdet', None).__module__)"],
+        capture_output=True, text=True)
+    assert done.stdout == 'mmdet.models.backbones.resnet\n', done.stderr
+
+
 def test_without_any_package_the_hint_names_one_that_has_it():
     code = """if True:
         from mmengine.registry import MODELS

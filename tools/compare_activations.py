@@ -47,7 +47,8 @@ def parse_args() -> argparse.Namespace:
     add('config', nargs='?', type=Path, help='of a model with a backbone')
     add('--size', choices=STUDIES, help='the built-in study instead')
     add('--activations', nargs='+', default=CORE, metavar='ACT',
-        help='TYPE or TYPE:key=value,...; p1, p2 and beta are a start '
+        help='TYPE or TYPE:key=value,...; p1, p2 and beta are a start, '
+        'lr_mult=30 their learning rate, open=1 OpenSwitchHook '
         f'(default: {" ".join(CORE)})')
     add('--baseline', nargs='+', metavar='ACT',
         help='to take differences from (default: the first activation)')

@@ -36,9 +36,9 @@ class SwapReport:
         act_type (str): Type of the new activation.
         swapped (list[Swapped]): In the order of the model.
         left (list[Left]): In the order of the model.
-        functional (list[tuple[str, str]]): Activations that a method calls
-            as functions, ``('neck.forward', 'F.relu')``: no swap reaches
-            them.
+        functional (list[tuple[str, str]]): Calls of functions that were not
+            replaced, ``('neck.forward', 'relu')``: those where no swap
+            reaches, and those in code that nothing has run.
     """
     model: str
     act_type: str

@@ -90,7 +90,7 @@ def _section(rows: Rows, task: str,
     yield from _table_head([
         'activation', 'seeds', *(['before'] if before else []), 'mean',
         'deviation',
-        *(f'less {name}' for name in baselines), 'ms an iteration',
+        *(f'minus {name}' for name in baselines), 'ms an iteration',
         'peak MB', 'p1', 'p2', 'beta'])
     for name in names:
         values = by_seed(rows, task, name)
