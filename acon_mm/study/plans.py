@@ -16,7 +16,8 @@ DENSE = (*CORE, 'AconC:init=match', 'MetaAconC:init=leaky,norm_cfg=None')
 
 # from trained ReLU networks; PReLU begins as ReLU too
 WARM = ('ReLU', 'AconC:init=match', 'AconC:init=match,open=1',
-        'AconC:p1=1,p2=0,beta=1', 'PReLU:init=0')
+        'AconC:p1=1,p2=0,beta=1', 'PReLU:init=0',
+        'AconC:init=match,lr_mult=30', 'AconC:p1=1,p2=0,beta=1,lr_mult=30')
 DEFAULT = ('MetaAconC:init=match', 'MetaAconC:init=match,open=1')
 
 
@@ -62,6 +63,5 @@ STUDIES: dict[str, tuple[Part, ...]] = {
 OPEN = (
     'backbones pretrained with each activation and then transferred',
     'Mask R-CNN; longer budgets and wider networks (--size large)',
-    'why: gradients of p and beta, beta fixed, weight decay, learning rates '
-    'of their own',
+    'why: gradients of p and beta, beta fixed, weight decay',
 )
