@@ -27,8 +27,9 @@ class Block(nn.Module):
 
 
 class Meter:
-    value = None
-    count = 0
+
+    def __init__(self):
+        self.value, self.count, self.past = None, 0, []
 
 
 class Cache(dict):
@@ -45,7 +46,7 @@ class Keeping(Block):
         super().__init__(inplace=False)
         self.memory = [torch.zeros(4)]
         self.nested = {'a': {'b': (torch.zeros(4), )}}
-        self.meter, self.cache = Meter(), Cache()
+        self.meter, self.cache, self.log = Meter(), Cache(), {'mean': []}
         self.array = np.zeros(4, np.float32)
         self.generator = torch.Generator()
         self.numpy, self.random = np.random.default_rng(0), random.Random(0)
@@ -57,6 +58,8 @@ class Keeping(Block):
         self.nested['a']['b'][0].add_(mean)
         self.meter.value = mean
         self.meter.count += 1
+        self.meter.past.append(mean)
+        self.log['mean'].append(mean)
         self.cache[len(self.cache)] = mean
         self.array += mean.numpy()
         noise = torch.rand((), generator=self.generator)
@@ -70,6 +73,7 @@ def test_what_objects_and_collections_hold_is_given_back():
     assert len(swap(model).swapped) == 1
     assert not model.memory[0].any() and not model.nested['a']['b'][0].any()
     assert model.meter.value is None and model.meter.count == 0
+    assert model.meter.past == [] and model.log == {'mean': []}
     assert not model.cache and not model.array.any()
     # and so all draw from where they were
     torch.testing.assert_close(model(IMAGE), first, atol=.02, rtol=0)

@@ -18,7 +18,6 @@ from torch import Tensor
 COLLECTIONS = (collections.OrderedDict, dict, list, set, collections.deque)
 # what most attributes are, to tell quickly
 ATOMS = {type(None), bool, int, float, str, nn.Parameter}
-FREQUENT = ATOMS | {*COLLECTIONS, tuple}
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState,
               random.Random)
 # objects that hold none of a model's state
@@ -35,8 +34,8 @@ class Held(NamedTuple):
     Attributes:
         tensors (list[Tensor]): In the order in which they are found.
         arrays (list[np.ndarray]): As well.
-        collections (list): Those with something in them, and objects'
-            attributes.
+        collections (list): But for empty ones that are an attribute; and
+            objects' attributes.
         generators (list): Of random numbers, of any kind.
     """
     tensors: list[Tensor]
@@ -49,8 +48,12 @@ def held_by(modules: Iterable[nn.Module]) -> Held:
     """Look into the attributes of ``modules``."""
     held = Held([], [], [], [])
     seen: set[int] = set()
+    # the many empty ones, of hooks, get no copies: so many objects would set
+    # off the garbage collector
     waiting = [(value, DEPTH) for module in modules
-               for value in vars(module).values() if not _is_plain(value)]
+               for value in vars(module).values()
+               if not (type(value) in COLLECTIONS and not value
+                       or _is_plain(value))]
     for value, depth in waiting:  # it grows
         if id(value) in seen:
             continue
@@ -75,13 +78,8 @@ def held_by(modules: Iterable[nn.Module]) -> Held:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether there is nothing in it. The many empty collections, of hooks,
-    get no copies: so many objects would set off the garbage collector."""
-    kind = type(value)
-    if kind in FREQUENT:
-        return kind in ATOMS or not value
-    return isinstance(value, OPAQUE) or (
-        isinstance(value, (*COLLECTIONS, tuple)) and not value)
+    """Whether there can be nothing in it."""
+    return type(value) in ATOMS or isinstance(value, OPAQUE)
 
 
 def numbers_in(modules: Iterable[nn.Module]) -> list[Tensor]:
