@@ -11,6 +11,7 @@ from override_cases import (
     Two,
     acons,
     check_like_stock,
+    left,
     swap,
     widths,
 )
@@ -18,10 +19,6 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from acon_mm import AconC
-
-
-def left(report):
-    return {one.path: one.reason for one in report.left}
 
 
 class OwnChildren(nn.Module):

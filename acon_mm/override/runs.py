@@ -34,8 +34,8 @@ class Run:
         feed (Feed): Its arguments.
         observer (Observer): What was seen.
         keepers (list[nn.Module]): Modules of it that may keep results: no
-            activations, and no layers of PyTorch, whose statistics tell no
-            more than what comes out of them.
+            layers of PyTorch, whose statistics tell no more than what comes
+            out of them.
         outputs (list[list[Tensor]]): Those of the first run, and of the
             second if that worked too, with what the keepers had then.
         unsteady (list[set[int] | None]): Which of the two other runs give
@@ -183,8 +183,8 @@ def first_line(error: Exception) -> str:
 def _try(path: str, module: nn.Module, feed: Feed) -> Run:
     observer = Observer(module)
     run = Run(path, module, feed, observer, [
-        part for part in module.modules() if not is_activation(part)
-        and not type(part).__module__.startswith('torch.nn.')])
+        part for part in module.modules()
+        if not type(part).__module__.startswith('torch.nn.')])
     with observer.run(), torch.no_grad():
         outputs = call(module, feed.first(), training=False)
     run.outputs.append(run.given(outputs))

@@ -117,8 +117,6 @@ def changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
         return new
     if type(value) in (list, tuple):
         return type(value)(changed(item, change) for item in value)
-    if isinstance(value, tuple) and hasattr(value, '_fields'):
-        return type(value)(*(changed(item, change) for item in value))
     if not isinstance(value, nn.Module):
         with contextlib.suppress(Exception):
             return copy.deepcopy(value)

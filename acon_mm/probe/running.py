@@ -1,7 +1,6 @@
 """What a run needs and what it gives."""
 import contextlib
 import random
-import types
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,14 +11,12 @@ from torch import Tensor
 from acon_mm.probe.deformable import without_deformable_kernels
 from acon_mm.probe.few import with_few_regions
 from acon_mm.probe.inputs import Call, changed
+from acon_mm.probe.state import OPAQUE
 
 # no initializer gives a parameter of this size: it is memory as it was
 UNLIKELY = 1e4
 # largest difference of outputs over their largest number
 TOLERANCE = 1e-4
-# objects that hold no outputs
-OPAQUE = (type, types.FunctionType, types.MethodType, types.ModuleType,
-          nn.Module)
 
 
 def call(module: nn.Module, arguments: Call, training: bool,

@@ -2,8 +2,8 @@
 import collections
 import contextlib
 import enum
+import itertools
 import logging
-import operator
 import random
 import types
 from collections.abc import Callable, Iterable, Iterator
@@ -100,7 +100,6 @@ def undisturbed(model: nn.Module,
     take in modules of others as they run (DDQ). Of the parameters only those
     ``written`` to are copied (WGAN clips its own).
     """
-    kept = [(vars(module), vars(module).copy()) for module in model.modules()]
     scripted = [(module, module.training) for module in model.modules()
                 if isinstance(module, torch.jit.ScriptModule)]
     held = held_by(model.modules())
@@ -111,7 +110,9 @@ def undisturbed(model: nn.Module,
               if _is_writable(tensor)]
     arrays = [(array, array.copy()) for array in held.arrays
               if array.flags.writeable]
-    copies = [(value, _copy(value)) for value in held.collections]
+    attributes = [vars(module) for module in model.modules()]
+    copies = [(value, _copy(value))
+              for value in (*attributes, *held.collections)]
     states = [(generator, _state(generator)) for generator in held.generators]
     numbers = random.getstate(), np.random.get_state()
     devices = (range(torch.cuda.device_count())
@@ -123,16 +124,12 @@ def undisturbed(model: nn.Module,
         random.setstate(numbers[0])
         np.random.set_state(numbers[1])
         full = {id(value) for value, _ in copies}
-        for attributes, values in kept:
-            for name in attributes.keys() - values.keys():
-                del attributes[name]
-            for name, value in values.items():
-                attributes[name] = value
-                if isinstance(value, COLLECTIONS) and value and (
-                        id(value) not in full):
-                    _fill(value, [])
         for value, items in copies:
             _fill(value, items)
+        for value in itertools.chain.from_iterable(
+                one.values() for one in attributes):
+            if type(value) in COLLECTIONS and id(value) not in full:
+                _fill(value, [])
         for array, values in arrays:
             array[...] = values
         for generator, state in states:
@@ -195,9 +192,10 @@ class Written:
 
 def _memory(tensor: Tensor) -> int:
     """Where its numbers lie; itself where there are none."""
-    if tensor.is_meta or tensor.layout is not torch.strided:
-        return id(tensor)
-    return tensor.untyped_storage().data_ptr()
+    with contextlib.suppress(RuntimeError):  # of vmap, or without memory
+        if tensor.layout is torch.strided:
+            return tensor.untyped_storage().data_ptr() or id(tensor)
+    return id(tensor)
 
 
 def _is_writable(tensor: Tensor) -> bool:
@@ -217,10 +215,7 @@ def _copy(value) -> dict | list:
 
 def _fill(value, items: dict | list) -> None:
     """Make ``items`` again all that is in a collection, if it is not."""
-    now = _copy(value)
-    if len(now) == len(items) and all(map(operator.is_, now, items)) and (
-            not isinstance(now, dict) or not isinstance(items, dict) or all(
-                map(operator.is_, now.values(), items.values()))):
+    if _flat(_copy(value)) == _flat(items):
         return
     kind: Any = _kind(value)
     kind.clear(value)
@@ -228,6 +223,12 @@ def _fill(value, items: dict | list) -> None:
         kind.update(value, items)
     else:
         kind.extend(value, items)
+
+
+def _flat(items: dict | list) -> list[int]:
+    """``id`` of each object, of keys as well."""
+    return [*map(id, items), *map(
+        id, items.values() if isinstance(items, dict) else ())]
 
 
 def _kind(value) -> type:

@@ -9,7 +9,7 @@ from acon_mm.act_cfg import is_default
 from acon_mm.base import AconBase
 from acon_mm.lookup import find_stock
 from acon_mm.registry import MODELS, SCOPE
-from acon_mm.starts import Start
+from acon_mm.starts import Start, is_number
 
 # of the words of an arm, those that are not the activation's own
 OPEN, LR_MULT = 'open', 'lr_mult'
@@ -45,7 +45,8 @@ def parse_arm(text: str) -> Arm:
     is OpenSwitchHook with this beta, ``lr_mult=10`` a learning rate.
 
     Raises:
-        ValueError: ``text`` is no such thing.
+        ValueError: ``text`` is no such thing, or gives p1, p2 and beta of
+            what is no ACON a learning rate.
     """
     kind, _, rest = text.partition(':')
     act_cfg: dict[str, Any] = dict(type=kind.strip())
@@ -60,8 +61,21 @@ def parse_arm(text: str) -> Arm:
         (start if key in Start._fields else act_cfg)[key] = _literal(value)
     if start:
         act_cfg['start'] = start
-    return Arm(text, act_cfg, act_cfg.pop(OPEN, None),
-               act_cfg.pop(LR_MULT, None))
+    arm = Arm(text, act_cfg, act_cfg.pop(OPEN, None),
+              act_cfg.pop(LR_MULT, None))
+    if arm.lr_mult is not None:
+        _check_lr_mult(arm)
+    return arm
+
+
+def _check_lr_mult(arm: Arm) -> None:
+    kind = MODELS.get(arm.act_cfg['type'])
+    if not (isinstance(kind, type) and issubclass(kind, AconBase)):
+        raise ValueError(f'{arm.name!r} has no p1, p2 and beta, whose '
+                         'learning rate lr_mult is: leave it out.')
+    if not is_number(arm.lr_mult) or arm.lr_mult <= 0:
+        raise ValueError(f'lr_mult={arm.lr_mult!r} of {arm.name!r} must be a '
+                         'positive number, such as 30.')
 
 
 def _literal(text: str) -> Any:
@@ -84,7 +98,7 @@ def put(arm: Arm, config: Config, placement: str) -> None:
 
     Raises:
         ValueError: The config has no ``model.backbone``, or one of a type
-            that is not registered; ``lr_mult`` of what is no ACON.
+            that is not registered.
     """
     backbone = config.get('model', {}).get('backbone')
     if not backbone:
@@ -107,10 +121,6 @@ def put(arm: Arm, config: Config, placement: str) -> None:
         config.merge_from_dict({'default_hooks.opening': dict(
             type=f'{SCOPE}.OpenSwitchHook', beta=arm.open)})
     if arm.lr_mult is not None:
-        kind = MODELS.get(arm.act_cfg['type'])
-        if not (isinstance(kind, type) and issubclass(kind, AconBase)):
-            raise ValueError(f'{arm.name!r} has no p1, p2 and beta, whose '
-                             'learning rate lr_mult is: leave it out.')
         own = dict(lr_mult=arm.lr_mult, decay_mult=0.)
         config.merge_from_dict({'optim_wrapper.paramwise_cfg': dict(
             custom_keys={f'.{name}': own for name in Start._fields})})

@@ -1,6 +1,5 @@
 """The four checks of one stock model under the override."""
 import contextlib
-import functools
 import gc
 import os
 import resource
@@ -12,9 +11,9 @@ from importlib.metadata import version
 import torch
 from cpu_torchvision import make_importable
 from mmengine.logging import MMLogger
-from mmengine.utils import get_git_hash
 from torch import nn
 
+from acon_mm.benchmark.measure import environment
 from acon_mm.check.build import (
     build_stock,
     build_with_acon,
@@ -57,7 +56,7 @@ def check_model(stock_model: StockModel, timeout: int,
         dict: A row of the table: 'pass' or the reason for each placement.
     """
     gc.collect()  # the model before, whose tensors may be gigabytes
-    row = describe(stock_model)
+    row = describe(stock_model) | dict(commit=environment('cpu')['commit'])
     if stock_model.model is None:
         return row | dict(stock=stock_model.error)
     stock_model = stock_model._replace(model=shrink(stock_model.model))
@@ -135,12 +134,7 @@ def describe(stock_model: StockModel) -> dict[str, object]:
         backbone=next(_types(cfg, 'backbone'), '') if whole
         else cfg.get('type', ''),
         parts=' '.join(sorted(set(_types(cfg)))) if whole
-        else cfg.get('type', ''), commit=_commit())
-
-
-@functools.cache
-def _commit() -> str:
-    return get_git_hash(digits=7) or 'unknown'
+        else cfg.get('type', ''))
 
 
 def check_placement(stock_model: StockModel, stock: nn.Module,
