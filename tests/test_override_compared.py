@@ -144,14 +144,14 @@ class Doubtful(Block):
 
     def __init__(self):
         super().__init__()
-        self.relu = nn.GELU()
+        self.relu = nn.Hardswish()  # ACON is far enough from it to round
         self.register_buffer('count', torch.zeros(()))
 
     def forward(self, x):
-        x = self.a(x)
+        x = self.a(x) * 4
         self.count += 1
         y = self.relu(x)
-        rest = y - x * (1 + torch.erf(x / 2 ** .5)) / 2
+        rest = y - x * (x + 3).clamp(0, 6) / 6
         return y + 1e9 * rest + self.count
 
 
