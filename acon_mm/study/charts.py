@@ -1,4 +1,5 @@
 """The charts of a study, made of its table alone."""
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ matplotlib.use('Agg')
 
 LINES = ('-', '--', ':')
 WIDTH, PANEL = 9., 3.
+# letters in a line above a panel
+TITLE = 34
 
 
 def draw_charts(rows: Rows, baseline: str, stem: Path) -> list[Path]:
@@ -53,7 +56,9 @@ def _panels(titles: Sequence[str], columns: int, height: float = PANEL,
     for axis in axes.flat[len(titles):]:
         axis.axis('off')
     for axis, title in zip(axes.flat, titles):
-        axis.set_title(title, fontsize=10)
+        axis.set_title('\n'.join(
+            textwrap.fill(line, TITLE) for line in title.splitlines()),
+            fontsize=10)
     return figure, iter(axes.flat[:len(titles)])
 
 
@@ -76,14 +81,16 @@ def _curves(rows: Rows, tasks: list[str]) -> plt.Figure:
             at = [point[0] for point in curve(own[0])]
             values = np.array([[percent(r['metric'], v) for _, v in curve(r)]
                                for r in own])
-            axis.plot(at, values.mean(0), marker='.', label=name,
-                      **styles[name])
+            axis.plot(at, values.mean(0), marker='.', **styles[name])
             axis.fill_between(at, values.min(0), values.max(0), alpha=.12,
                               color=styles[name]['color'], linewidth=0)
         axis.set_xlabel('iteration')
         axis.set_ylabel(f'{own[0]["metric"]}, per cent')
         axis.grid(alpha=.3)
-        axis.legend(fontsize=8)
+    # once: among many lines there is no room
+    figure.legend([plt.Line2D([], [], marker='.', **style)
+                   for style in styles.values()], list(styles), fontsize=8,
+                  loc='outside lower center', ncols=3, frameon=False)
     return figure
 
 
