@@ -15,7 +15,7 @@ from acon_mm.override.channels import features_of
 from acon_mm.override.observe import Observer
 from acon_mm.override.registered import is_activation
 from acon_mm.probe.inputs import Feed, feeds, given
-from acon_mm.probe.running import call, differing, tensors
+from acon_mm.probe.running import call, differing, is_layer, tensors
 from acon_mm.probe.state import numbers_in, undisturbed
 
 # feeds tried further where one does for eval mode alone
@@ -143,7 +143,7 @@ def may_activate(module: nn.Module) -> bool:
     """Whether it is an activation, or code that may call one."""
     return is_activation(module) or (
         type(module).forward is not nn.Module.forward
-        and not type(module).__module__.startswith('torch.nn.'))
+        and not is_layer(module))
 
 
 def _first_run(path: str, module: nn.Module, inputs: tuple | dict | None,
@@ -183,8 +183,7 @@ def first_line(error: Exception) -> str:
 def _try(path: str, module: nn.Module, feed: Feed) -> Run:
     observer = Observer(module)
     run = Run(path, module, feed, observer, [
-        part for part in module.modules()
-        if not type(part).__module__.startswith('torch.nn.')])
+        part for part in module.modules() if not is_layer(part)])
     with observer.run(), torch.no_grad():
         outputs = call(module, feed.first(), training=False)
     run.outputs.append(run.given(outputs))

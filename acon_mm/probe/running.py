@@ -15,6 +15,8 @@ from acon_mm.probe.state import OPAQUE
 
 # no initializer gives a parameter of this size: it is memory as it was
 UNLIKELY = 1e4
+# numbers looked at in PyTorch's layers, which fill all or nothing
+SAMPLE = 16
 # largest difference of outputs over their largest number
 TOLERANCE = 1e-4
 
@@ -103,8 +105,10 @@ def runnable(model: nn.Module) -> Iterator[None]:
     Parameters that nothing has filled yet are small numbers meanwhile, and
     embeddings, which may be boxes (Sparse R-CNN), are positive.
     """
-    unset = [(p, p.data) for p in model.parameters()
-             if p.is_floating_point() and not _is_plausible(p.data)]
+    unset = [(p, p.data) for module in model.modules()
+             for p in module.parameters(recurse=False)
+             if p.is_floating_point() and not _is_plausible(
+                 p.data, sample=is_layer(module))]
     signed = [(m.weight, m.weight.data) for m in model.modules()
               if isinstance(m, nn.Embedding)]
     try:
@@ -119,8 +123,17 @@ def runnable(model: nn.Module) -> Iterator[None]:
             parameter.data = data
 
 
-def _is_plausible(data: Tensor) -> bool:
+def is_layer(module: nn.Module) -> bool:
+    """Whether it is PyTorch's own, and no subclass."""
+    return type(module).__module__.startswith('torch.nn.')
+
+
+def _is_plausible(data: Tensor, sample: bool) -> bool:
+    """Whether these numbers, or a sample of them, are no memory's."""
     if data.is_meta or not data.numel():
         return True
+    if sample:
+        some = data.flatten()[::max(1, data.numel() // SAMPLE)].tolist()
+        return all(-UNLIKELY < number < UNLIKELY for number in some)
     low, high = data.aminmax()  # not a number if one of them is not
     return bool(-UNLIKELY < low) and bool(high < UNLIKELY)

@@ -4,6 +4,7 @@ import contextlib
 import enum
 import itertools
 import logging
+import operator
 import random
 import types
 from collections.abc import Callable, Iterable, Iterator
@@ -215,7 +216,7 @@ def _copy(value) -> dict | list:
 
 def _fill(value, items: dict | list) -> None:
     """Make ``items`` again all that is in a collection, if it is not."""
-    if _flat(_copy(value)) == _flat(items):
+    if _is_same(_copy(value), items):
         return
     kind: Any = _kind(value)
     kind.clear(value)
@@ -225,10 +226,12 @@ def _fill(value, items: dict | list) -> None:
         kind.extend(value, items)
 
 
-def _flat(items: dict | list) -> list[int]:
-    """``id`` of each object, of keys as well."""
-    return [*map(id, items), *map(
-        id, items.values() if isinstance(items, dict) else ())]
+def _is_same(ours: dict | list, theirs: dict | list) -> bool:
+    """Whether both hold the same objects in one order, as keys as well."""
+    return len(ours) == len(theirs) and all(
+        map(operator.is_, ours, theirs)) and not (
+            isinstance(ours, dict) and isinstance(theirs, dict)
+            and not all(map(operator.is_, ours.values(), theirs.values())))
 
 
 def _kind(value) -> type:
