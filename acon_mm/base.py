@@ -7,12 +7,12 @@ import torch.nn as nn
 from torch import Tensor
 
 from acon_mm.act_cfg import check_keys
+from acon_mm.counted_keys import count_new_keys
 from acon_mm.functional.net import Norm
 from acon_mm.functional.norm import joined
 from acon_mm.functional.tracing import is_symbolic
 from acon_mm.own_stream import draws_apart, seed_of_stream
 from acon_mm.starts import INITS, NAMED, Start, check_init, check_start
-from acon_mm.warm_start import count_new_keys
 
 # MMEngine's record of an initialization, and what it says of a parameter
 INIT_RECORD = '_params_init_info'

@@ -12,7 +12,7 @@ from acon_mm.functional import torch_versions
 from acon_mm.functional.net import Layer, Net, are_dense
 from acon_mm.functional.torch_versions import sigmoid
 from acon_mm.functional.tracing import is_symbolic
-from acon_mm.hooks import is_watched
+from acon_mm.watched import is_watched
 
 torch.fx.wrap('sigmoid')
 

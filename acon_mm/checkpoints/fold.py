@@ -13,12 +13,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from acon_mm.activations import AconA, AconB, AconC
 from acon_mm.base import AconBase
 from acon_mm.functional.reference import broadcast
-from acon_mm.hooks import is_watched
 from acon_mm.meta_acon import MetaAconC
 from acon_mm.override.joined_norm import is_frozen
 from acon_mm.probe.inputs import Feed, feeds
 from acon_mm.probe.running import call, equal, tensors
 from acon_mm.probe.state import undisturbed
+from acon_mm.watched import is_watched
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # a smooth maximum is at most 0.2785 / beta from the maximum

@@ -15,8 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from acon_mm.base import AconBase
 from acon_mm.functional.norm import Norm
 from acon_mm.functional.tracing import is_traced
-from acon_mm.hooks import is_watched
 from acon_mm.override.source import attribute_path
+from acon_mm.watched import is_watched
 
 FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 
