@@ -44,7 +44,8 @@ def _import(name: str) -> ModuleType:
             raise
         raise ImportError(
             f'acon_mm needs {name}, which is not installed: {OPENMMLAB}, or '
-            'the forks by pip install onedl-mmengine onedl-mmcv') from error
+            "in a clone of acon_mm requirements/mmcv.sh python && pip install "
+            "'.[mim]'") from error
 
 
 def _older(module: ModuleType, version: str) -> bool:

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Install MMCV with its operators: requirements/mmcv.sh PYTHON MMCV==X JOBS
+# Install MMCV with its operators: requirements/mmcv.sh PYTHON [MMCV==X [JOBS]]
 #
 # Kept in the user's cache is the wheel that was compiled before for the same
 # Python and PyTorch; without one, the registry's is tried, then compiled.
+# `pip install mmcv` alone compiles it in an environment without PyTorch.
 set -euo pipefail
-python=$1 mmcv=$2 jobs=$3
+pins=$(dirname "$0")/constraints.txt
+python=$1 mmcv=${2:-$(grep '^mmcv==' "$pins")}
+jobs=${3:-$(getconf _NPROCESSORS_ONLN)}
 
 say() { printf '\n== %s\n' "$*"; }
 try() {
@@ -37,6 +40,9 @@ elif try; then
     say "Installed a prebuilt $mmcv"
 else
     say "Compiling $mmcv; the wheel is kept in $kept"
+    "$python" -W ignore -c 'import pkg_resources, wheel' 2>/dev/null ||
+        "$python" -W ignore -m pip --disable-pip-version-check install \
+            --quiet 'setuptools<82' wheel  # what its setup imports
     "$(dirname "$0")/mmcv_wheel.sh" "$python" "$mmcv" "$jobs" "$kept"
     try --no-index --find-links "$kept" || {
         echo "The $mmcv compiled here cannot be imported:" >&2

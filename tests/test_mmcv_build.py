@@ -128,3 +128,39 @@ def test_the_setup_of_mmcv_finds_what_it_has_executed(tmp_path):
     process = compile_wheel(
         tmp_path, end=f'{sys.executable} {tmp_path}/setup.py || exit 4')
     assert process.returncode == 0, process.stderr
+
+
+# stands in for a Python that has PyTorch alone, and remembers what it is asked
+BARE = """#!/usr/bin/env bash
+echo "$*" >>{log}
+case "$*" in
+    *pkg_resources*) exit 1 ;;
+    *print*) echo 2.13.0 ;;
+    *get_compiling_cuda_version*) [ -e {log}.built ] ;;
+    *' wheel --verbose '*)
+        while [ "$1" != --wheel-dir ]; do shift; done
+        mkdir "$2"; touch "$2/mmcv.whl" {log}.built ;;
+    *' install --quiet --no-deps '*) [[ $* == *--find-links* ]] ;;
+esac
+"""
+
+
+def test_mmcv_needs_no_more_than_pytorch_beside_it(tmp_path):
+    """Its setup imports what a new environment does not have."""
+    log, python = tmp_path / 'log', tmp_path / 'python'
+    python.write_text(BARE.format(log=log))
+    python.chmod(0o755)
+    process = subprocess.run(
+        [SCRIPTS / 'mmcv.sh', python], capture_output=True, text=True,
+        env=dict(os.environ, XDG_CACHE_HOME=str(tmp_path)))
+    assert process.returncode == 0, process.stderr
+    asked = log.read_text().splitlines()
+    tools = asked.index('-W ignore -m pip --disable-pip-version-check install '
+                        '--quiet setuptools<82 wheel')
+    build = next(i for i, line in enumerate(asked) if ' --verbose ' in line)
+    assert tools < build
+    # what `make` installs, for the torch at hand, kept for the next time
+    pins = (SCRIPTS / 'constraints.txt').read_text()
+    pinned = re.search(r'^mmcv==\S+$', pins, re.MULTILINE)
+    assert asked[build].endswith(pinned[0])
+    assert list(tmp_path.glob('acon_mm/wheels/torch-*/mmcv.whl'))
