@@ -10,12 +10,14 @@ from acon_mm.meta_acon import MetaAconC
 from acon_mm.mim_download import tell_downloader
 from acon_mm.open_switch import OpenSwitchHook
 from acon_mm.override import swap_activations
+from acon_mm.slope_rates import register_slope_rates
 from acon_mm.version import __version__
 from acon_mm.whole_files import register_whole_files
 
 register_safe_globals()
 register_loader()
 register_whole_files()
+register_slope_rates()
 tell_downloader()
 tell_left_keys()
 

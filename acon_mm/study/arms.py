@@ -24,7 +24,8 @@ class Arm(NamedTuple):
         open (float, optional): Where :class:`acon_mm.OpenSwitchHook` leads
             beta; None without it.
         lr_mult (float, optional): What the learning rate of ACON's p1, p2
-            and beta is multiplied by; None for that of the config.
+            and beta is multiplied by; None for what :mod:`acon_mm.slope_rates`
+            and the config say.
     """
     name: str
     act_cfg: dict[str, Any]

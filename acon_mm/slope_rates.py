@@ -1,0 +1,101 @@
+"""A learning rate with which a warm start can move."""
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from torch import nn
+
+from acon_mm.base import AconBase
+from acon_mm.starts import Start
+
+# docs/transfer.md has fine-tunings with 1, 30 and 100
+RATE = 100.
+
+
+class SlopeRates(DefaultOptimWrapperConstructor):
+    """MMEngine's default, where a warm start can move.
+
+    Adam and its kin move a parameter by the learning rate a step, whatever
+    its gradient. Weights are some hundredths large and slopes are 1: at the
+    same rate a fine-tuning ends with the slopes that it began with, and what
+    was ReLU stays ReLU. So p1, p2 and beta of activations that begin as what
+    they replaced (``init='match'``) train at :data:`RATE` times the rate, and
+    are not decayed. All else gets what MMEngine's default gives it.
+
+    The step of SGD grows with the gradient: there the rate is the config's.
+    A key of ``paramwise_cfg.custom_keys`` that names activations (``act2``,
+    not ``backbone``) has the last word.
+
+    It stands for ``DefaultOptimWrapperConstructor`` in MMEngine's registry,
+    so that a config with ACON needs no word of it.
+    """
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        inner = model.module if hasattr(model, 'module') else model
+        slopes = self._slopes(inner)
+        if slopes:
+            print_log(
+                f'{len(slopes)} p1, p2 and beta that begin as what they '
+                f'replaced train at {RATE:g} times the learning rate, and are '
+                'not decayed.', logger='current')
+        if not slopes or self.paramwise_cfg:
+            return super().__call__(model)
+        return super().__call__(_Groups([
+            dict(params=[p for p in inner.parameters()
+                         if id(p) not in slopes]),
+            dict(params=[slope for _, slope in slopes.values()],
+                 **self._options(self.base_lr))]))
+
+    def add_params(self, params: list[dict], module: nn.Module,
+                   prefix: str = '', *args: Any, **kwargs: Any) -> None:
+        begin = len(params)
+        super().add_params(params, module, prefix, *args, **kwargs)
+        if not isinstance(module, AconBase):
+            return
+        slopes = self._slopes(module)
+        for group in params[begin:]:
+            name, _ = slopes.get(id(group['params'][0]), (None, None))
+            if name and not self._has_own_key(prefix, name):
+                group.update(self._options(group.get('lr', self.base_lr)))
+
+    def _slopes(self, model: nn.Module) -> dict[int, tuple[str, nn.Parameter]]:
+        """Name and parameter of each by its ``id``."""
+        optimizer = str(self.optimizer_cfg['type'])
+        if 'Adam' not in optimizer or self.base_lr is None:
+            return {}
+        return {id(slope): (name, slope) for name, slope in _slopes(model)}
+
+    def _options(self, lr: Any) -> dict[str, float]:
+        decay = {} if self.base_wd is None else dict(weight_decay=0.)
+        return dict(lr=RATE * lr, **decay)
+
+    def _has_own_key(self, act: str, slope: str) -> bool:
+        """Whether the key that MMEngine takes, the longest, is in more than
+        the path of what has the activation."""
+        keys = [key for key in self.paramwise_cfg.get('custom_keys', {})
+                if key in f'{act}.{slope}']
+        return bool(keys) and max(keys, key=len) not in act.rpartition('.')[0]
+
+
+def _slopes(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    for module in model.modules():
+        if isinstance(module, AconBase) and module.init == 'match':
+            for name in Start._fields:
+                slope = module._parameters.get(name)
+                if slope is not None and slope.requires_grad:
+                    yield name, slope
+
+
+class _Groups(list):
+    """Groups of parameters, for what asks a model for its parameters."""
+
+    def parameters(self) -> list[dict]:
+        return list(self)
+
+
+def register_slope_rates() -> None:
+    """Let MMEngine's default be :class:`SlopeRates`."""
+    OPTIM_WRAPPER_CONSTRUCTORS.register_module(
+        name='DefaultOptimWrapperConstructor', module=SlopeRates, force=True)
