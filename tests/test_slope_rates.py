@@ -1,11 +1,15 @@
 """The learning rate of p1, p2 and beta where a network begins as ReLU."""
+from pathlib import Path
+
 import pytest
 import torch
+from mmengine.model import BaseModel
 from mmengine.optim import (
     CosineAnnealingLR,
     DefaultOptimWrapperConstructor,
     build_optim_wrapper,
 )
+from mmengine.runner import Runner
 from torch import nn
 
 import acon_mm
@@ -140,3 +144,44 @@ def test_it_is_what_mmengine_takes_by_default():
     default = OPTIM_WRAPPER_CONSTRUCTORS.get('DefaultOptimWrapperConstructor')
     assert default is not DefaultOptimWrapperConstructor
     assert issubclass(default, DefaultOptimWrapperConstructor)
+
+
+class Trained(BaseModel):
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = Net()
+
+    def forward(self, x, mode='tensor'):
+        y = self.net(x)
+        return dict(loss=y.square().mean()) if mode == 'loss' else y
+
+
+def train(folder, steps, resume=False):
+    """Slopes of a training and its log."""
+    torch.manual_seed(1)
+    data = [torch.randn(3, 8, 8) for _ in range(16)]
+    runner = Runner(
+        Trained(), str(folder), train_dataloader=dict(
+            batch_size=2, dataset=data, sampler=dict(
+                type='DefaultSampler', shuffle=False),
+            collate_fn=lambda items: dict(x=torch.stack(items))),
+        train_cfg=dict(by_epoch=False, max_iters=steps), resume=resume,
+        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-3)),
+        default_hooks=dict(checkpoint=dict(
+            type='CheckpointHook', by_epoch=False, interval=steps)),
+        experiment_name=f'{folder}_{steps}_{resume}'.replace('/', '_'))
+    runner.train()
+    log = next(Path(runner.log_dir).glob('*.log')).read_text()
+    return runner.model.net.backbone[1].p2.detach(), log
+
+
+def test_a_training_needs_no_word_of_it(tmp_path):
+    slopes, log = train(tmp_path / 'whole', 4)
+    assert (slopes.abs() > .05).all()  # by up to .1 a step
+    assert log.count('6 p1, p2 and beta that begin as what they replaced '
+                     'train at 100 times the learning rate') == 1
+    train(tmp_path / 'parts', 2)
+    resumed, _ = train(tmp_path / 'parts', 4, resume=True)
+    torch.testing.assert_close(resumed, slopes)
