@@ -221,5 +221,8 @@ def test_the_page_of_the_study_is_that_of_its_table(tool, tmp_path):
     assert not end.value.code
     for path in (ROOT / 'docs').glob('transfer*'):
         assert (tmp_path / path.name).exists(), path.name
+        if path.suffix == '.png':  # nothing is cut off
+            picture = cv2.imread(str(tmp_path / path.name))
+            assert (picture[:, [0, 1, -2, -1]] == 255).all(), path.name
     assert (tmp_path / 'transfer.md').read_text() == (
         ROOT / 'docs/transfer.md').read_text()

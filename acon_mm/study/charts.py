@@ -18,7 +18,7 @@ matplotlib.use('Agg')
 LINES = ('-', '--', ':')
 WIDTH, PANEL = 9., 3.
 # letters in a line above a panel
-TITLE = 34
+TITLE = 38
 
 
 def draw_charts(rows: Rows, baseline: str, stem: Path) -> list[Path]:
@@ -58,7 +58,7 @@ def _panels(titles: Sequence[str], columns: int, height: float = PANEL,
     for axis, title in zip(axes.flat, titles):
         axis.set_title('\n'.join(
             textwrap.fill(line, TITLE) for line in title.splitlines()),
-            fontsize=10)
+            fontsize=9)
     return figure, iter(axes.flat[:len(titles)])
 
 
@@ -105,8 +105,9 @@ def _differences(rows: Rows, tasks: list[str],
     gaps = {task: found for task, found in gaps.items() if found}
     if not gaps:
         return None
-    most = max(map(len, gaps.values()))
-    figure, axes = _panels(list(gaps), 2, 1.2 + .35 * most)
+    heights = [1 + .3 * len(found) for found in gaps.values()]
+    figure, axes = _panels(list(gaps), 1, sum(heights) / len(heights),
+                           gridspec_kw=dict(height_ratios=heights))
     styles = _styles(rows)
     for found, axis in zip(gaps.values(), axes):
         for y, (name, gap) in enumerate(found.items()):

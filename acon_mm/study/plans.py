@@ -49,6 +49,8 @@ STUDIES: dict[str, tuple[Part, ...]] = {
         Part('study/retinanet_r18_fpn-64_400i_bccd.py', (*WARM, *DEFAULT), 5,
              base='ReLU'),
         Part('study/pspnet_r18-d16_400i_camvid.py', (*WARM, *DEFAULT), 5,
+             base='ReLU'),
+        Part('shapes/retinanet_r18_fpn_400i_shapes.py', (*WARM, *DEFAULT), 5,
              base='ReLU')),
     # a GPU, runs of a few minutes each
     'large': (
