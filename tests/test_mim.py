@@ -27,6 +27,15 @@ default_hooks = dict(checkpoint=dict(interval=1))
 loader = dict(num_workers=0, persistent_workers=False, batch_size=2)
 train_dataloader = val_dataloader = test_dataloader = loader
 """
+# the same of the provided config, which mim finds by its name
+BY_NAME = [
+    f'{CONFIG}.py', '--cfg-options', 'train_cfg.max_iters=1',
+    'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=1',
+    *(f'model.{part}.norm_cfg.type=BN'
+      for part in ('backbone', 'decode_head', 'auxiliary_head')),
+    *(f'{split}_dataloader.{option}' for split in ('train', 'val')
+      for option in ('num_workers=0', 'persistent_workers=False',
+                     'batch_size=2'))]
 LAUNCHERS = {
     'none': [],
     'pytorch': ['--launcher', 'pytorch', '--gpus', '2'],
@@ -65,8 +74,9 @@ def trained(folder):
 
 @pytest.mark.parametrize('launcher', LAUNCHERS)
 def test_train_and_test(launcher, work):
-    out = mim('train', 'acon_mm', 'short.py', *LAUNCHERS[launcher],
-              '--work-dir', 'out', cwd=work)
+    config, *options = BY_NAME if launcher == 'none' else ['short.py']
+    out = mim('train', 'acon_mm', config, *LAUNCHERS[launcher],
+              '--work-dir', 'out', *options, cwd=work)
     assert 'ReLU -> MetaAconC' in out and 'Training finished' in out
     assert trained(work / 'out')
     out = mim('test', 'acon_mm', 'short.py', '--checkpoint',
@@ -89,14 +99,6 @@ def test_gridsearch(launcher, work):
                  for lr in (0.001, 0.1))
     assert low.keys() == high.keys() and any(
         not torch.equal(low[k], high[k]) for k in low)
-
-
-def test_train_finds_a_provided_config_by_its_name(work):
-    out = mim('train', 'acon_mm', f'{CONFIG}.py', '--work-dir', 'out',
-              '--cfg-options', 'train_cfg.max_iters=0',
-              'train_dataloader.num_workers=0',
-              'train_dataloader.persistent_workers=False', cwd=work)
-    assert 'ReLU -> MetaAconC' in out and 'Training finished' in out
 
 
 def test_run_trains_too_and_publishes_the_result(work):
