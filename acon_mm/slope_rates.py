@@ -1,5 +1,4 @@
 """A learning rate with which a warm start can move."""
-from collections.abc import Iterator
 from typing import Any
 
 from mmengine.logging import print_log
@@ -8,7 +7,6 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
 from acon_mm.base import AconBase
-from acon_mm.starts import Start
 
 # docs/transfer.md has fine-tunings with 1, 30 and 100
 RATE = 100.
@@ -42,11 +40,13 @@ class SlopeRates(DefaultOptimWrapperConstructor):
                 'not decayed.', logger='current')
         if not slopes or self.paramwise_cfg:
             return super().__call__(model)
+        own: list[nn.Parameter] = []
+        rest: list[nn.Parameter] = []
+        for parameter in inner.parameters():
+            (own if id(parameter) in slopes else rest).append(parameter)
         return super().__call__(_Groups([
-            dict(params=[p for p in inner.parameters()
-                         if id(p) not in slopes]),
-            dict(params=[slope for _, slope in slopes.values()],
-                 **self._options(self.base_lr))]))
+            dict(params=rest),
+            dict(params=own, **self._options(self.base_lr))]))
 
     def add_params(self, params: list[dict], module: nn.Module,
                    prefix: str = '', *args: Any, **kwargs: Any) -> None:
@@ -56,16 +56,20 @@ class SlopeRates(DefaultOptimWrapperConstructor):
             return
         slopes = self._slopes(module)
         for group in params[begin:]:
-            name, _ = slopes.get(id(group['params'][0]), (None, None))
+            name = slopes.get(id(group['params'][0]))
             if name and not self._has_own_key(prefix, name):
                 group.update(self._options(group.get('lr', self.base_lr)))
 
-    def _slopes(self, model: nn.Module) -> dict[int, tuple[str, nn.Parameter]]:
-        """Name and parameter of each by its ``id``."""
+    def _slopes(self, model: nn.Module) -> dict[int, str]:
+        """Names of p1, p2 and beta that get a rate, by their ``id``."""
         optimizer = str(self.optimizer_cfg['type'])
         if 'Adam' not in optimizer or self.base_lr is None:
             return {}
-        return {id(slope): (name, slope) for name, slope in _slopes(model)}
+        return {
+            id(parameter): name for module in model.modules()
+            if isinstance(module, AconBase) and module.init == 'match'
+            for name, parameter in module.named_parameters(recurse=False)
+            if parameter.requires_grad}
 
     def _options(self, lr: Any) -> dict[str, float]:
         decay = {} if self.base_wd is None else dict(weight_decay=0.)
@@ -76,16 +80,8 @@ class SlopeRates(DefaultOptimWrapperConstructor):
         the path of what has the activation."""
         keys = [key for key in self.paramwise_cfg.get('custom_keys', {})
                 if key in f'{act}.{slope}']
-        return bool(keys) and max(keys, key=len) not in act.rpartition('.')[0]
-
-
-def _slopes(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    for module in model.modules():
-        if isinstance(module, AconBase) and module.init == 'match':
-            for name in Start._fields:
-                slope = module._parameters.get(name)
-                if slope is not None and slope.requires_grad:
-                    yield name, slope
+        return bool(keys) and max(sorted(keys), key=len) not in (
+            act.rpartition('.')[0])
 
 
 class _Groups(list):

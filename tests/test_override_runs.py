@@ -17,6 +17,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from acon_mm.probe.deformable import without_deformable_kernels
 from acon_mm.probe.inputs import feeds
+from acon_mm.probe.running import runnable
 
 MMDET = Path(mmdet.__file__).parent / '.mim/configs/faster_rcnn'
 
@@ -40,6 +41,9 @@ def test_memory_that_nothing_has_filled_yet_is_kept():
     model = Two()
     nn.init.constant_(model.a.weight, torch.nan)
     nn.init.constant_(model.b.weight, 1e30)
+    with runnable(model):
+        for conv in (model.a, model.b):
+            assert (conv.weight.abs() < 1).all()
     assert len(swap(model).swapped) == 2
     assert model.a.weight.isnan().all() and (model.b.weight == 1e30).all()
 
