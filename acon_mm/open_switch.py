@@ -20,7 +20,7 @@ from acon_mm.starts import is_number
 class OpenSwitchHook(Hook):
     """Lowers beta of a warm start, so that more than the slopes can learn.
 
-    An activation that begins as ReLU does (``init='match'``, beta = 30)
+    An activation that begins as ReLU does (``init='match'``, beta = 100)
     leaves the network what it was, and has next to no gradient for beta:
     ``E[d^2 s (1 - s)]`` is about ``1.3 / beta^3``. Here each training step
     multiplies beta by the same factor, which ``begin`` and ``end`` share out,

@@ -13,7 +13,7 @@ class Start(NamedTuple):
     """
     p1: float | Tensor = 1.0
     p2: float | Tensor = 0.0
-    beta: float = 30.0
+    beta: float = 100.0
 
 
 # by the name that ``init`` has; None is drawn from N(0, 1)

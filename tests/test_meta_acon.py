@@ -114,7 +114,7 @@ def test_match_starts_with_the_same_beta_for_every_image():
     for norm_cfg in (dict(type='BN'), None):
         act = MetaAconC(32, init='match', norm_cfg=norm_cfg)
         beta = act.compute_beta(torch.randn(4, 32, 3, 3))
-        torch.testing.assert_close(beta, torch.full((4, 32), 30.))
+        torch.testing.assert_close(beta, torch.full((4, 32), 100.))
 
 
 def test_an_init_cfg_of_the_parent_does_not_spoil_the_start():

@@ -66,7 +66,7 @@ def test_beta_falls_by_one_factor_to_its_target(act_cfg, tmp_path):
     seen = train(net, tmp_path)
     # open after half of the steps, then left alone
     assert seen == pytest.approx(
-        [30 ** (1 - i / 4) for i in (1, 2, 3, 4, 4, 4, 4, 4)], rel=1e-4)
+        [100 ** (1 - i / 4) for i in (1, 2, 3, 4, 4, 4, 4, 4)], rel=1e-4)
     # the weights alone say it
     twin = Net(act_cfg, nn.ReLU()).eval()
     twin.load_state_dict(torch.load(tmp_path / f'iter_{STEPS}.pth',
@@ -93,9 +93,9 @@ def test_a_switch_that_was_learned_shut_stays_finite(tmp_path):
 
 def test_a_share_of_the_training_and_another_target(tmp_path):
     net = Net(dict(type='AconC'), nn.ReLU())
-    seen = train(net, tmp_path, beta=3., begin=.25, end=.75)
+    seen = train(net, tmp_path, beta=10., begin=.25, end=.75)
     assert seen == pytest.approx(
-        [30 * 10 ** (-i / 4) for i in (0, 0, 1, 2, 3, 4, 4, 4)])
+        [100 * 10 ** (-i / 4) for i in (0, 0, 1, 2, 3, 4, 4, 4)])
 
 
 @pytest.mark.parametrize('act_cfg', [
