@@ -36,7 +36,7 @@ def row(config, **values):
         model='M', backbone='B', parts='B H', parameters=1, stock='pass',
         paper='pass', all='pass',
         paper_deviation='0.1', all_deviation='0.2', same_as='',
-        commit='abc1234'), **values)
+        start_beta='100', commit='abc1234'), **values)
 
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path):
@@ -269,7 +269,8 @@ def test_the_page_counts_and_explains(tmp_path):
     table, page = tmp_path / 'table.csv', tmp_path / 'page.md'
     write_rows(table, [
         row('a.py', configs=3, commit='def5678'),
-        row('b.py', all='ValueError: no | width'),
+        row('b.py', all='ValueError: no | width', start_beta='30',
+            paper_deviation='0.3'),
         row('c.py', stock='ImportError: no x', paper='', all='',
             paper_deviation='', all_deviation='')])
     write_summary(table, page)
@@ -278,5 +279,5 @@ def test_the_page_counts_and_explains(tmp_path):
             in text)
     assert "| ValueError: no \\| width | 1 | `b.py` | `'all'` |" in text
     assert '| ImportError: no x | 1 |' in text
-    assert '| B | 2 | 0.1 | 0.2 |' in text
+    assert '| B | 100 | 1 | 0.1 | 0.2 |\n| B | 30 | 1 | 0.3 | 0.2 |' in text
     assert 'def5678 (1 of them), abc1234 (2 of them)' in text

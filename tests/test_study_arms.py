@@ -49,6 +49,15 @@ def test_an_arm_that_a_backbone_has_by_default_leaves_it(arm, expected):
     assert config.model.backbone == expected
 
 
+def test_an_arm_may_say_where_it_goes():
+    config = Config(dict(default_scope='mmdet', model=dict(
+        backbone=dict(type='ResNet'))))
+    put(parse_arm('AconC:init=match,placement=paper'), config, 'all')
+    assert config.model.backbone == dict(
+        type='acon_mm.ResNet', act_cfg=dict(type='AconC', init='match'),
+        placement='paper')
+
+
 def test_acons_own_parameters_may_learn_faster():
     config = Config(dict(
         default_scope='mmdet', model=dict(backbone=dict(type='ResNet')),

@@ -48,7 +48,8 @@ def parse_args() -> argparse.Namespace:
     add('--size', choices=STUDIES, help='the built-in study instead')
     add('--activations', nargs='+', default=CORE, metavar='ACT',
         help='TYPE or TYPE:key=value,...; p1, p2 and beta are a start, '
-        'lr_mult=30 their learning rate, open=1 OpenSwitchHook '
+        'lr_mult=30 their learning rate, open=1 OpenSwitchHook, '
+        'placement=paper where it goes '
         f'(default: {" ".join(CORE)})')
     add('--baseline', nargs='+', metavar='ACT',
         help='to take differences from (default: the first activation)')

@@ -12,7 +12,7 @@ from acon_mm.registry import MODELS, SCOPE
 from acon_mm.starts import Start, is_number
 
 # of the words of an arm, those that are not the activation's own
-OPEN, LR_MULT = 'open', 'lr_mult'
+OPEN, LR_MULT, PLACEMENT = 'open', 'lr_mult', 'placement'
 
 
 class Arm(NamedTuple):
@@ -26,11 +26,14 @@ class Arm(NamedTuple):
         lr_mult (float, optional): What the learning rate of ACON's p1, p2
             and beta is multiplied by; None for what :mod:`acon_mm.slope_rates`
             and the config say.
+        placement (str, optional): Where a stock backbone gets it; None where
+            the study says.
     """
     name: str
     act_cfg: dict[str, Any]
     open: float | None = None
     lr_mult: float | None = None
+    placement: str | None = None
 
     @property
     def folder(self) -> str:
@@ -43,7 +46,8 @@ def parse_arm(text: str) -> Arm:
     """``TYPE`` or ``TYPE:key=value,key=value``.
 
     The keys are those of its config; p1, p2 and beta are a start, ``open=1``
-    is OpenSwitchHook with this beta, ``lr_mult=10`` a learning rate.
+    is OpenSwitchHook with this beta, ``lr_mult=10`` a learning rate,
+    ``placement=paper`` where it goes.
 
     Raises:
         ValueError: ``text`` is no such thing, or gives p1, p2 and beta of
@@ -63,7 +67,7 @@ def parse_arm(text: str) -> Arm:
     if start:
         act_cfg['start'] = start
     arm = Arm(text, act_cfg, act_cfg.pop(OPEN, None),
-              act_cfg.pop(LR_MULT, None))
+              act_cfg.pop(LR_MULT, None), act_cfg.pop(PLACEMENT, None))
     if arm.lr_mult is not None:
         _check_lr_mult(arm)
     return arm
@@ -95,7 +99,8 @@ def put(arm: Arm, config: Config, placement: str) -> None:
     Args:
         arm (Arm): The activation.
         config (Config): With ``model.backbone``.
-        placement (str): Where it goes in a stock backbone.
+        placement (str): Where it goes in a stock backbone, unless the arm
+            says.
 
     Raises:
         ValueError: The config has no ``model.backbone``, or one of a type
@@ -117,7 +122,7 @@ def put(arm: Arm, config: Config, placement: str) -> None:
         backbone['type'] = f'{scope}.{name}'.lstrip('.')
         if not is_default(stock, arm.act_cfg):
             backbone['type'] = f'{SCOPE}.{backbone["type"]}'
-            backbone['placement'] = placement
+            backbone['placement'] = arm.placement or placement
     if arm.open is not None:
         config.merge_from_dict({'default_hooks.opening': dict(
             type=f'{SCOPE}.OpenSwitchHook', beta=arm.open)})

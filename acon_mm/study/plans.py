@@ -14,13 +14,15 @@ FAMILY = (
 DENSE = (*CORE, 'AconC:init=match', 'MetaAconC:init=leaky,norm_cfg=None')
 
 
-# from trained ReLU networks; PReLU begins as ReLU too. AdamW's slopes train
-# at 100 times the rate by default
+# from trained ReLU networks, at 'all'; PReLU begins as ReLU too. AdamW's
+# slopes train at 100 times the rate by default
 WARM = ('ReLU', 'AconC:init=match,lr_mult=100', 'AconC:init=match,lr_mult=1',
         'AconC:p1=1,p2=0,beta=1,lr_mult=100', 'PReLU:init=0',
         'AconC:init=match,lr_mult=30', 'AconC:init=match,open=1,lr_mult=1',
         'AconC:p1=1,p2=0,beta=1', 'AconC:p1=1,p2=0,beta=1,lr_mult=30')
-DEFAULT = ('MetaAconC:init=match,lr_mult=100',
+# what the one-line override gives is the first
+DEFAULT = ('MetaAconC:init=match,placement=paper,lr_mult=100',
+           'MetaAconC:init=match,lr_mult=100',
            'MetaAconC:init=match,lr_mult=1')
 
 

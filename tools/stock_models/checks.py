@@ -28,6 +28,7 @@ from acon_mm.check.watch import Watch
 from acon_mm.check.weights import kept, on_sound_weights
 from acon_mm.installed import distribution_of
 from acon_mm.override.registered import is_activation
+from acon_mm.starts import Start
 from stock_models.configs import WHOLE, config_root, working_in
 from stock_models.libraries import LIBRARIES, register_libraries
 
@@ -56,7 +57,8 @@ def check_model(stock_model: StockModel, timeout: int,
         dict: A row of the table: 'pass' or the reason for each placement.
     """
     gc.collect()  # the model before, whose tensors may be gigabytes
-    row = describe(stock_model) | dict(commit=environment('cpu')['commit'])
+    row = describe(stock_model) | dict(
+        start_beta=f'{Start().beta:g}', commit=environment('cpu')['commit'])
     if stock_model.model is None:
         return row | dict(stock=stock_model.error)
     stock_model = stock_model._replace(model=shrink(stock_model.model))

@@ -7,6 +7,7 @@ from statistics import median
 from acon_mm.check.compare import TOLERANCE
 from acon_mm.check.limit import SHARP_BETA
 from acon_mm.installed import PACKAGES
+from acon_mm.starts import Start
 from acon_mm.whole_files import whole
 from stock_models.checks import PLACEMENTS
 from stock_models.configs import WHOLE
@@ -116,22 +117,24 @@ def _failures(rows: list[Row]) -> Iterator[str]:
 
 def _deviations(rows: list[Row]) -> Iterator[str]:
     yield '## How near the default start is\n'
-    yield ('ReLU starts at beta = 30, at most 0.0093 away at each '
-           'activation. How far the outputs\nof the whole backbone are '
-           'then from the stock ones depends on its depth; these are\n'
-           'medians over the detectors and segmentors of a backbone '
-           'with random weights and norms by\nbatch statistics, which '
-           'amplify a difference.\n')
-    yield "| backbone | models | at `'paper'` | at `'all'` |"
-    yield '|---|---|---|---|'
-    by_type: dict[str, list[Row]] = {}
+    yield (f'ReLU starts at beta = {Start().beta:g}, at most 0.2785 / beta '
+           'away at each activation. How far\nthe outputs of the whole '
+           'backbone are then from the stock ones depends on its depth;\n'
+           'these are medians over the detectors and segmentors of a '
+           'backbone with random weights\nand norms by batch statistics, '
+           'which amplify a difference, and with the beta that was\nthe '
+           'start when they were checked.\n')
+    yield "| backbone | beta | models | at `'paper'` | at `'all'` |"
+    yield '|---|---|---|---|---|'
+    by_type: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if row['package'] not in WHOLE:
             continue
         if row['paper_deviation'] and row['all_deviation']:
-            by_type.setdefault(row['backbone'], []).append(row)
-    for backbone, own in sorted(by_type.items()):
-        yield _line([backbone, len(own)] + [
+            by_type.setdefault(
+                (row['backbone'], row['start_beta']), []).append(row)
+    for (backbone, beta), own in sorted(by_type.items()):
+        yield _line([backbone, beta, len(own)] + [
             f'{median(float(r[f"{p}_deviation"]) for r in own):.2g}'
             for p in PLACEMENTS])
     yield ''

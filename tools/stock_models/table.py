@@ -11,7 +11,8 @@ COLUMNS = (
     'package', 'version', 'config', 'configs', 'model', 'backbone', 'parts',
     'parameters', 'stock',
     'paper', 'paper_swapped', 'paper_deviation', 'paper_step', 'all',
-    'all_swapped', 'all_deviation', 'all_step', 'same_as', 'commit')
+    'all_swapped', 'all_deviation', 'all_step', 'same_as', 'start_beta',
+    'commit')
 Row = Mapping[str, object]
 # what any model costs to check, in the time that parameters take
 PARAMETERS_OF_A_MODEL = 20_000_000
