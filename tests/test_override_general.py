@@ -253,7 +253,8 @@ class Unknown(nn.Module):
 
 def test_an_unknown_width_names_the_module_and_the_way_out():
     with pytest.raises(ValueError, match=r'width of Unknown\.relu \(ReLU\) '
-                       r'cannot be known: hand swap_activations\(inputs='):
+                       r'cannot be known, as Unknown has no layer that tells '
+                       r'what it takes: hand swap_activations\(inputs='):
         swap(Unknown())
 
 

@@ -12,13 +12,14 @@ from acon_mm import swap_activations
 
 OPERATORS = {'relu', 'leaky_relu', 'gelu', 'silu', 'clamp_min', 'hardtanh',
              '_transformer_encoder_layer_fwd'}
-# nothing is swapped where each is code that belongs to no module, or where
-# the module asks for its class, reads what is written in place, or has no
-# gradient
+# nothing is swapped where each is code that belongs to no module or cannot be
+# rewritten, or where the module asks for its class, reads what is written in
+# place, or has no gradient
 LEFT = {'HelperFunctionOutside', 'StaticMethod', 'LoopOverKinds',
         'HookedWithAFunction', 'AsksForTheKind', 'Asserts',
         'InplaceAndAnAliasInAList', 'ReadAfterInplaceFunction',
-        'WithoutGradient'}
+        'WithoutGradient', 'ActivatedByADecorator', 'KeptByAnObject',
+        'TensorMethodByItsName'}
 
 
 class Remaining(TorchDispatchMode):

@@ -3,6 +3,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
+import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -14,6 +15,8 @@ _SPATIAL = {
     F.conv1d: 1, F.conv2d: 2, F.conv3d: 3, F.conv_transpose1d: 1,
     F.conv_transpose2d: 2, F.conv_transpose3d: 3, F.linear: 0}
 _NORMS = (F.batch_norm, F.group_norm, F.instance_norm)
+_SHUFFLES = (F.pixel_shuffle, F.pixel_unshuffle)
+_PRODUCTS = (torch.matmul, Tensor.matmul, Tensor.__matmul__)
 
 Input = tuple[torch.Size, int | None]
 
@@ -25,6 +28,11 @@ def channels_of_layer(function: Callable, args: tuple,
         return out.dim() - 1 - _SPATIAL[function]
     if function in _NORMS and out.dim() > 1:
         return 1
+    if function in _SHUFFLES:
+        return out.dim() - 3
+    if function in _PRODUCTS and len(args) > 1 and isinstance(
+            args[1], nn.Parameter) and args[1].dim() == 2 and out.dim() > 1:
+        return out.dim() - 1
     if function is F.layer_norm and len(args) > 1 and len(args[1]) == 1:
         return out.dim() - 1
     return None

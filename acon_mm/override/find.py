@@ -37,6 +37,15 @@ class Found:
     runs: list[Run] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
 
+    @property
+    def blind(self) -> Refused | None:
+        """The outermost module that ran on nothing and whose activations
+        no run of its parts has shown well."""
+        unseen = [seat.path for seat in self.seats if not (
+            seat.ran and seat.features)] + [path for path, _ in self.unreached]
+        return next((one for one in self.refused if any(
+            _is_inside(path, one.path) for path in unseen)), None)
+
     def why_none(self, name: str) -> str:
         """How a sentence about ``name`` ends that has no seat."""
         if self.left and not self.functional:
@@ -45,8 +54,7 @@ class Found:
             return f' that can be replaced: it has {others}'
         for one in self.refused:
             if any(map(may_activate, one.module.modules())):
-                return (f': {name} runs on nothing that was tried '
-                        f'({one.error}), and so none was seen; hand '
+                return (f': {one.said}, and so none was seen; hand '
                         'swap_activations(inputs=...) what its forward takes')
         return (': it has none; give it act_cfg=dict(type='
                 "'acon_mm.AconC') if it takes act_cfg")

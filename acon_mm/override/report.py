@@ -39,12 +39,15 @@ class SwapReport:
         functional (list[tuple[str, str]]): Calls of functions that were not
             replaced, ``('neck.forward', 'relu')``: those where no swap
             reaches, and those in code that nothing has run.
+        blind (str): What did not run, with activations that its parts do
+            not show well, and why; empty if there is no such module.
     """
     model: str
     act_type: str
     swapped: list[Swapped] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
     functional: list[tuple[str, str]] = field(default_factory=list)
+    blind: str = ''
 
     def swap(self, path: str, old: str, new: nn.Module, width: int | None,
              ran: bool) -> None:
@@ -73,4 +76,7 @@ class SwapReport:
             text += '; not swapped, called as functions: ' + ', '.join(
                 f'{call} in {method}'
                 for method, call in dict.fromkeys(self.functional))
+        if self.blind:
+            text += (f'; {self.blind}: hand swap_activations(inputs=...) '
+                     'what its forward takes')
         return text

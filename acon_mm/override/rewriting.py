@@ -1,6 +1,5 @@
 """A method after a change of its source."""
 import ast
-import inspect
 import itertools
 import linecache
 import types
@@ -14,13 +13,6 @@ NAMES = ('__module__', '__name__', '__qualname__', '__doc__',
 _counter = itertools.count(1)
 
 
-def can_be_rewritten(function: types.FunctionType) -> bool:
-    """Whether :func:`rewrite` can: it has a source and no decorators."""
-    return (parse(function) is not None
-            and inspect.unwrap(function) is function
-            and not parse(function).decorator_list)
-
-
 def rewrite(function: types.FunctionType,
             change: Callable[[ast.FunctionDef], None]) -> types.FunctionType:
     """The function after ``change(tree)``, with the original's closure.
@@ -28,11 +20,13 @@ def rewrite(function: types.FunctionType,
     Its source is there for tracebacks, ``inspect`` and TorchScript.
 
     Args:
-        function (FunctionType): A method that :func:`can_be_rewritten`.
+        function (FunctionType): A method with a source, which decorators
+            have given back as it was.
         change (Callable): Edits the tree of the definition in place.
     """
     tree = parse.__wrapped__(function)  # one that may be changed
     change(tree)
+    tree.decorator_list = []
     source = ast.unparse(ast.fix_missing_locations(tree))
     filename = f'<acon_mm {function.__qualname__} {next(_counter)}>'
     linecache.cache[filename] = (
@@ -45,6 +39,7 @@ def rewrite(function: types.FunctionType,
         function.__defaults__,
         tuple(cells[name] for name in code.co_freevars) or None)
     changed.__kwdefaults__ = function.__kwdefaults__
+    vars(changed).update(vars(function))
     for name in NAMES:
         setattr(changed, name, getattr(function, name))
     return changed
@@ -65,14 +60,17 @@ def _compile(source: str, filename: str, qualname: str,
             node.returns = None
     # the class's name turns `self.__x` into `self._Name__x`
     name = f'.{qualname}'.split('.')[-2] or '_'
-    method = ast.Attribute(ast.Name(name, ast.Load()), definition.name,
-                           ast.Load())
+    attribute = definition.name
+    if attribute.startswith('__') and not attribute.endswith('__'):
+        attribute = f'_{name.lstrip("_")}{attribute}'
+    method = ast.Attribute(ast.Name(name, ast.Load()), attribute, ast.Load())
     outer = ast.FunctionDef(
         name='outer',
         args=ast.arguments(
             posonlyargs=[], kwonlyargs=[], kw_defaults=[], defaults=[],
             args=[ast.arg(arg=variable) for variable in free]),
-        body=[ast.Global([name]),  # or the method closes over it
+        # what the method does not close over it would close over here
+        body=[*([] if name in free else [ast.Global([name])]),
               ast.ClassDef(name, [], [], [definition], []),
               ast.Return(method)],
         decorator_list=[])

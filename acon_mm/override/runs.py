@@ -1,5 +1,6 @@
 """Running a model, or its parts, under an observer."""
 import contextlib
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from acon_mm.override.calls import Calls
 from acon_mm.override.channels import features_of
 from acon_mm.override.observe import Observer
 from acon_mm.override.registered import is_activation
+from acon_mm.override.seated import stock_class
 from acon_mm.probe.inputs import Feed, feeds, given
 from acon_mm.probe.running import call, differing, is_layer, tensors
 from acon_mm.probe.state import numbers_in, undisturbed
@@ -22,6 +24,8 @@ from acon_mm.probe.state import numbers_in, undisturbed
 MORE = 8
 # sizes at which a kind of feed may fail in the same words
 SIZES_REFUSED = 3
+# what a classifier says of maps of another size than its own
+FLATTENED = re.compile(r'shapes cannot be multiplied \(\d+x(\d+) and (\d+)x')
 
 
 @dataclass
@@ -97,6 +101,14 @@ class Refused(NamedTuple):
     module: nn.Module
     error: str
 
+    @property
+    def said(self) -> str:
+        """That in a sentence."""
+        name = stock_class(type(self.module)).__name__
+        if not self.error:
+            return f'{name} has no layer that tells what it takes'
+        return f'{name} runs on nothing that was tried ({self.error})'
+
 
 def observe(model: nn.Module, inputs: tuple | dict | None = None,
             ) -> tuple[list[Run], list[Refused]]:
@@ -152,7 +164,9 @@ def _first_run(path: str, module: nn.Module, inputs: tuple | dict | None,
     what was said of the first feed."""
     first, more, said = None, MORE, ''
     refusals: Counter = Counter()
-    for feed in feeds(module) if inputs is None else given(inputs):
+    asked: list[int] = []
+    classifies = None  # the kind of feed that came as far as a classifier
+    for feed in feeds(module, asked) if inputs is None else given(inputs):
         if max((n for (kind, _), n in refusals.items() if kind == feed.kind),
                default=0) == SIZES_REFUSED:
             continue
@@ -162,8 +176,15 @@ def _first_run(path: str, module: nn.Module, inputs: tuple | dict | None,
         except Exception as error:  # not what it takes
             # alike but for the numbers in it, it is not about the size
             words = re.sub(r'\d+', '', str(error))
-            # what a classifier says of maps of another size than its own
-            refusals[feed.kind, words] += 'cannot be multiplied' not in words
+            flat = FLATTENED.search(str(error))
+            if not flat:
+                refusals[feed.kind, words] += 1
+            elif classifies in (None, feed.kind):
+                classifies = feed.kind
+                if feed.side:
+                    _ask(asked, feed.side, *map(int, flat.groups()))
+            else:  # larger ones of another kind would take seconds each
+                refusals[feed.kind, words] = SIZES_REFUSED
             run, said = None, said or first_line(error)
         if run is not None and run.trains:
             return run, ''
@@ -172,6 +193,13 @@ def _first_run(path: str, module: nn.Module, inputs: tuple | dict | None,
         if more == 0:
             break
     return first, said
+
+
+def _ask(asked: list[int], side: int, features: int, wanted: int) -> None:
+    """Try the side next that would give as many features as wanted."""
+    better = round(side * math.sqrt(wanted / features))
+    if better not in (0, side, *asked) and len(asked) < MORE:
+        asked.append(better)
 
 
 def first_line(error: Exception) -> str:

@@ -7,9 +7,10 @@
 import ast
 import functools
 import itertools
+import operator
 import types
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch.nn as nn
 
@@ -17,6 +18,8 @@ from acon_mm.override.joined_norm import activate_normed, hand_over_norm
 from acon_mm.override.rewriting import rewrite
 from acon_mm.override.source import names_of
 
+# of PyTorch's own: what these hold is found by other ways
+KEPT = set(vars(nn.Module()))
 # how many subclasses a class has got
 _counts: dict[type, Iterator[int]] = {}
 
@@ -76,14 +79,32 @@ def unseat(module: nn.Module, cls: type[nn.Module]) -> None:
 def rebind(module: nn.Module, before: type, after: type) -> None:
     """Renew the methods that ``module`` keeps among its attributes.
 
-    ``accelerate`` keeps the ``forward`` that it wraps, for one.
+    ``accelerate`` keeps the ``forward`` that it wraps, for one, others a list
+    of ``self.stage1``, ``self.stage2``.
     """
-    for name, value in vars(module).items():
-        if isinstance(value, types.MethodType) and (
-                value.__self__ is module):
+
+    def renew(value: Any, depth: int = 2) -> Any:
+        if isinstance(value, types.MethodType) and value.__self__ is module:
             method = value.__name__
             if getattr(before, method, None) is value.__func__:
-                vars(module)[name] = getattr(after, method).__get__(module)
+                return getattr(after, method).__get__(module)
+        elif isinstance(value, functools.partial):
+            function = renew(value.func)
+            if function is not value.func:
+                return functools.partial(
+                    function, *value.args, **value.keywords)
+        elif type(value) in (list, tuple) and depth:
+            new = [renew(item, depth - 1) for item in value]
+            if any(map(operator.is_not, new, value)):
+                return type(value)(new)
+        elif type(value) is dict and depth:
+            value.update({key: renew(item, depth - 1)
+                          for key, item in value.items()})
+        return value
+
+    own = vars(module)
+    own.update({name: renew(value) for name, value in own.items()
+                if name not in KEPT})
 
 
 def _restore(cls: type[nn.Module],
@@ -130,13 +151,15 @@ def _redirect_calls(calls: list[SeatedCall], tree: ast.FunctionDef) -> None:
             hand_over_norm(call, own)
 
 
-def value_of(call: ast.Call) -> ast.AST:
+def value_of(call: ast.Call) -> ast.AST | None:
     """The input in a call of an activation: ``x`` of ``F.relu(x)``,
-    ``self.relu(input=x)`` or ``x.relu()``."""
+    ``self.relu(input=x)`` or ``x.relu()``; None of ``relu_of_x()``."""
     if call.args:
         return call.args[0]
     named = {keyword.arg: keyword.value for keyword in call.keywords}
     if 'input' in named:  # of a function
         return named['input']
+    method_of = call.func.value if isinstance(
+        call.func, ast.Attribute) else None
     return next((value for name, value in named.items() if name != 'inplace'),
-                getattr(call.func, 'value', None))
+                method_of)

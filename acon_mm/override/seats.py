@@ -1,4 +1,5 @@
 """Every place in a model where an activation runs, as a seat for a new one."""
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,13 +12,12 @@ from torch.fx import GraphModule
 from acon_mm.override.calls import Calls
 from acon_mm.override.channels import features_of
 from acon_mm.override.registered import PLACED
-from acon_mm.override.seated import SeatedCall
+from acon_mm.override.seated import SeatedCall, value_of
 from acon_mm.override.source import (
     call_index,
     is_taken,
     names_of,
     nodes_of,
-    parse,
 )
 from acon_mm.starts import Start
 from acon_mm.width import Features
@@ -172,7 +172,8 @@ def _located(group: list[Calls]) -> list[Located] | None:
         index = call_index(place.method, place.traceback)
         if not names or index is None or names[0] == '__init__' or isinstance(
                 place.caller, GraphModule) or (
-                parse(place.method).decorator_list):
+                inspect.unwrap(place.method) is not place.method) or (
+                value_of(nodes_of(place.method)[index]) is None):
             return None
         key = id(place.caller), names[0], index
         found.setdefault(key, (place.caller, names[0], index, []))[3].append(

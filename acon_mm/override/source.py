@@ -2,7 +2,6 @@
 import ast
 import functools
 import inspect
-import textwrap
 import types
 from collections.abc import Iterator
 
@@ -17,11 +16,13 @@ def parse(function: types.FunctionType) -> ast.FunctionDef | None:
     """The function's tree (not to be changed), None without source."""
     try:
         lines, first = inspect.getsourcelines(function)
-        module = ast.parse(textwrap.dedent(''.join(lines)))
+        # no dedent(): comments and texts in it may begin at the margin
+        inner = lines[0][:1].isspace()
+        module = ast.parse('if 1:\n' * inner + ''.join(lines))
     except (OSError, TypeError, SyntaxError):
         return None
-    ast.increment_lineno(module, first - 1)
-    definition = module.body[0]
+    ast.increment_lineno(module, first - 1 - inner)
+    definition = module.body[0].body[0] if inner else module.body[0]
     if not isinstance(definition, ast.FunctionDef):
         return None
     set_parents(definition)
@@ -31,14 +32,17 @@ def parse(function: types.FunctionType) -> ast.FunctionDef | None:
 @functools.cache
 def method_with(cls: type[nn.Module],
                 code: types.CodeType) -> types.FunctionType | None:
-    """The method of ``cls`` that ``code`` belongs to, inner functions too."""
+    """The method of ``cls`` that ``code`` belongs to, inner functions and
+    what decorators wrap too; None if it is that of several."""
     for klass in cls.__mro__:
         if klass in (nn.Module, object):
             break
-        for value in vars(klass).values():
-            if isinstance(value, types.FunctionType) and _contains(
-                    value.__code__, code):
-                return value
+        found = {value for value in vars(klass).values()
+                 if isinstance(value, types.FunctionType)
+                 and any(_contains(one.__code__, code)
+                         for one in {value, inspect.unwrap(value)})}
+        if found:
+            return found.pop() if len(found) == 1 else None
     return None
 
 
@@ -105,9 +109,10 @@ def _call_index(method: types.FunctionType,
     if tree is None or not isinstance(call, ast.Call):
         return None
     around: ast.AST = call
-    line = method.__code__.co_firstlineno
+    line = inspect.unwrap(method).__code__.co_firstlineno
     while not (isinstance(around, ast.FunctionDef)
-               and around.name == tree.name and around.lineno == line):
+               and around.name == tree.name and line == min(
+                   one.lineno for one in (around, *around.decorator_list))):
         around = getattr(around, 'parent', None)
         if around is None:
             return None

@@ -16,6 +16,7 @@ from acon_mm.override.per_width import ActPerWidth
 from acon_mm.override.placement import Placement
 from acon_mm.override.registered import placed_parts
 from acon_mm.override.report import SwapReport
+from acon_mm.override.runs import Refused
 from acon_mm.override.seated import stock_class
 from acon_mm.override.seats import Seat
 from acon_mm.override.verify import sound
@@ -83,7 +84,7 @@ def swap_activations(model: nn.Module,
             found.seats, model, name, len(found.functional),
             found.why_none(name))
         new = _build_all([s for s in chosen if not s.placed], act_cfg, model,
-                         name)
+                         name, found.blind)
         if verify:
             new = _verified(model, found, new, report)
     install(new)
@@ -124,6 +125,8 @@ def _fill(report: SwapReport, found: Found, chosen: list[Seat],
     for path, kind, why in found.left:
         report.leave(path, kind, why)
     report.functional = found.functional + found.unreached
+    if found.blind is not None:
+        report.blind = found.blind.said
 
 
 def _complete(act_cfg: dict | None) -> dict:
@@ -148,7 +151,7 @@ def _freeze_new(model: nn.Module) -> None:
 
 
 def _build_all(seats: list[Seat], act_cfg: dict, model: nn.Module,
-               name: str) -> list[Seat]:
+               name: str, blind: Refused | None) -> list[Seat]:
     """Seats that have a new activation now.
 
     Raises:
@@ -163,11 +166,12 @@ def _build_all(seats: list[Seat], act_cfg: dict, model: nn.Module,
         else:
             unknown.append(seat)
     if unknown and not built and not any(seat.ran for seat in unknown):
+        why = f', as {blind.said}' if blind else ''
         raise ValueError(
             f'The width of {name}.{unknown[0].path} ({unknown[0].kind}) '
-            'cannot be known: hand swap_activations(inputs=...) what the '
-            'model takes, or leave it out of placement by naming the paths '
-            "to swap, such as ['layer4.*'].")
+            f'cannot be known{why}: hand swap_activations(inputs=...) what '
+            'the model takes, or leave it out of placement by naming the '
+            "paths to swap, such as ['layer4.*'].")
     return built
 
 

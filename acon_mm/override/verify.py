@@ -54,6 +54,11 @@ def _problem(model: nn.Module, run: Run, seats: Sequence[Seat],
              suspects: Sequence[Seat]) -> str | None:
     """What is wrong with the model on these seats; None if nothing is."""
     broken = None
+    try:
+        with installed(seats):
+            pass
+    except Exception as error:  # code that no rewriting fits
+        return f'cannot be put there: {first_line(error)}'
     with installed(seats), undisturbed(model, run.written), (
             _counted(seats)) as count:
         try:
@@ -86,9 +91,12 @@ def _first_problem(run: Run, seats: Sequence[Seat], suspects: Sequence[Seat],
         times = count[id(seat)]
         if seat.first_calls and not times:
             return 'its replacement does not run'
-        if run.unsteady[0] == set() and times > seat.first_calls > 0:
+        if run.unsteady[0] == set() and seat.first_calls not in (0, times):
+            why = ('its module runs all that is in it'
+                   if times > seat.first_calls
+                   else 'what it replaces is also called otherwise')
             return (f'its replacement runs {times} times, not '
-                    f'{seat.first_calls}: its module runs all that is in it')
+                    f'{seat.first_calls}: {why}')
     return None
 
 
@@ -253,8 +261,10 @@ def _stand_in(act: nn.Module, stock: Callable, traced: bool) -> Callable:
 @contextlib.contextmanager
 def _counted(seats: Sequence[Seat]) -> Iterator[Counter]:
     count: Counter = Counter()
+    # hooks of one that was shared are those of each that takes its place
     handles = [seat.new.register_forward_pre_hook(
-        lambda *_, seat=seat: count.update([id(seat)])) for seat in seats]
+        lambda module, _, seat=seat: count.update(
+            [id(seat)] if module is seat.new else [])) for seat in seats]
     try:
         yield count
     finally:

@@ -5,7 +5,7 @@ import functools
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -27,6 +27,8 @@ HALVED = (2, 4)
 MIXTURES = 16
 # sizes at which they are tried
 MIXED = 2
+# pixels that a given image loses at each side in the second run
+CROPPED = 4
 # numbers in an input that is tried
 LARGEST = 2**24
 Call = tuple[tuple, dict[str, Any]]
@@ -39,16 +41,25 @@ class Feed(NamedTuple):
         first, second (callable): Make the positional and keyword arguments
             of the runs, the first in eval, the second in training mode.
         kind (Hashable): What feeds have in common that differ in size.
+        side (int, optional): Of the first run's images, if they are square.
         second_is_loss (bool): Whether the second computes losses as well.
     """
     first: Callable[[], Call]
     second: Callable[[], Call]
     kind: Hashable = None
     second_is_loss: bool = False
+    side: int | None = None
 
 
-def feeds(module: nn.Module) -> Iterator[Feed]:
-    """What ``module`` may run on, the most likely first."""
+def feeds(module: nn.Module,
+          asked: Sequence[int] = ()) -> Iterator[Feed]:
+    """What ``module`` may run on, the most likely first.
+
+    Args:
+        module (nn.Module): A model or a part of one.
+        asked (sequence of int): Sides of images that a classifier wants,
+            which come next; it may grow meanwhile.
+    """
     reference = next((p for p in module.parameters()
                       if p.is_floating_point()), torch.empty(0))
     if hasattr(module, 'data_preprocessor'):
@@ -66,15 +77,17 @@ def feeds(module: nn.Module) -> Iterator[Feed]:
         mixed = [(make, *[_steps] * (needed - 1)) for make in makers[:LEAVES]]
         mixed += itertools.islice(
             itertools.product(makers, repeat=needed), MIXTURES)
-    every = [(sizes, BATCHES) for sizes in _all_sizes(module)]
-    for i, (sizes, batches) in enumerate([*every, (SIZES[0], HALVED)]):
+    every = ((sizes, BATCHES) for sizes in _all_sizes(module, asked))
+    for i, (sizes, batches) in enumerate(
+            itertools.chain(every, [(SIZES[0], HALVED)])):
         for chosen in [*mixed[:LEAVES], *alike, *mixed[LEAVES:]] if (
                 i < MIXED) else alike:
             yield Feed(*(
                 lambda chosen=chosen, size=size, count=count: (
                     tuple(make(count, *size) for make in chosen), {})
                 for size, count in zip(sizes, batches)),
-                kind=(chosen, batches))
+                kind=(chosen, batches),
+                side=sizes[0][0] if len({*sizes[0]}) == 1 else None)
 
 
 def _steps(count: int, height: int, width: int) -> Tensor:
@@ -86,21 +99,29 @@ def _steps(count: int, height: int, width: int) -> Tensor:
 def given(inputs: tuple | dict) -> Iterator[Feed]:
     """A user's arguments, which stay as they are.
 
-    Where all tensors begin with the same dimension the second run has each
-    twice, which tells the batch from the channels.
+    The second run has each twice, where all tensors begin with the same
+    dimension, and without the last rows and columns of images, if it works
+    so: that tells the channels from the rest.
     """
     sizes = {value.shape[:1] for value in (
         inputs.values() if isinstance(inputs, dict) else inputs)
         if isinstance(value, Tensor)}
-    for times in (2, 1) if len(sizes) == 1 and sizes != {()} else (1, ):
-        yield Feed(functools.partial(_call_of, inputs, 1),
-                   functools.partial(_call_of, inputs, times))
+    twice = len(sizes) == 1 and sizes != {()}
+    for times, crops in ((2, True), (2, False)) * twice + ((1, False), ):
+        yield Feed(functools.partial(_call_of, inputs, 1, False),
+                   functools.partial(_call_of, inputs, times, crops))
 
 
-def _call_of(inputs: tuple | dict, times: int) -> Call:
-    copied = changed(inputs, lambda tensor: torch.cat(
-        [tensor.detach()] * times) if times > 1 else tensor.detach().clone())
-    return ((), copied) if isinstance(copied, dict) else (copied, {})
+def _call_of(inputs: tuple | dict, times: int, crops: bool) -> Call:
+
+    def copied(tensor: Tensor) -> Tensor:
+        crop = crops and tensor.dim() == 4 and min(tensor.shape[2:]) > CROPPED
+        part = tensor.detach()[
+            ..., :-CROPPED, :-CROPPED] if crop else tensor.detach()
+        return torch.cat([part] * times) if times > 1 else part.clone()
+
+    new = changed(inputs, copied)
+    return ((), new) if isinstance(new, dict) else (new, {})
 
 
 def changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
@@ -146,7 +167,17 @@ def _of_detector(new: Make) -> Feed:
         lambda: ((batch, detection_targets(batch)), {}), second_is_loss=True)
 
 
-def _all_sizes(module: nn.Module) -> Iterator[tuple]:
+def _all_sizes(module: nn.Module, asked: Sequence[int]) -> Iterator[tuple]:
+    answered = 0
+    for sizes in _usual_sizes(module):
+        while answered < len(asked):
+            side = asked[answered]
+            yield (side, side), (side, side)
+            answered += 1
+        yield sizes
+
+
+def _usual_sizes(module: nn.Module) -> Iterator[tuple]:
     fixed = {_pair(getattr(part, 'img_size', None))
              for part in module.modules()}
     fixed |= {_pair(getattr(module, 'roi_feat_size', None))}

@@ -4,6 +4,7 @@ from styles import (  # noqa: F401  they register cases
     calls,
     flow,
     layers,
+    methods,
     training,
     wrapped,
 )
