@@ -54,13 +54,13 @@ def _problem(model: nn.Module, run: Run, seats: Sequence[Seat],
              suspects: Sequence[Seat]) -> str | None:
     """What is wrong with the model on these seats; None if nothing is."""
     broken = None
-    try:
-        with installed(seats):
-            pass
-    except Exception as error:  # code that no rewriting fits
-        return f'cannot be put there: {first_line(error)}'
-    with installed(seats), undisturbed(model, run.written), (
-            _counted(seats)) as count:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(installed(seats))
+        except Exception as error:  # code that no rewriting fits
+            return f'cannot be put there: {first_line(error)}'
+        stack.enter_context(undisturbed(model, run.written))
+        count = stack.enter_context(_counted(seats))
         try:
             with _as_stock(seats), torch.no_grad():
                 problem = _first_problem(run, seats, suspects, count)
