@@ -18,8 +18,6 @@ _NORMS = (F.batch_norm, F.group_norm, F.instance_norm)
 _SHUFFLES = (F.pixel_shuffle, F.pixel_unshuffle)
 _PRODUCTS = (torch.matmul, Tensor.matmul, Tensor.__matmul__)
 
-Input = tuple[torch.Size, int | None]
-
 
 def channels_of_layer(function: Callable, args: tuple,
                       out: Tensor) -> int | None:
