@@ -1,4 +1,5 @@
 """The parts of the study: activations as written, tables, statistics."""
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -177,7 +178,8 @@ def test_the_page_says_what_a_swap_has_cost(task, tmp_path):
                           'SiLU': [.10]}.items():
         for run, value in zip(plan([task()], [parse_arm(name)], len(metrics),
                                    tmp_path), metrics, strict=True):
-            add_run(path, run, result(.4, curve=[(0, value), (10, .4)]))
+            add_run(path, run, result(
+                .4, curve=[(0, value), (10, .4)], p1=[1., 4 * value]))
     page = tmp_path / 'table.md'
     write_page(read_rows(path), ['ReLU'], [], [], page)
     text = page.read_text()
@@ -185,6 +187,8 @@ def test_the_page_says_what_a_swap_has_cost(task, tmp_path):
     assert '| ReLU | 2 | 31.00 | 40.0 |' in text
     assert '| AconC:init=match | 2 | 30.60 (-0.40) | 40.0 |' in text
     assert '| SiLU | 1 | 10.00 (-20.00) | 40.0 |' in text
+    # 4 * .306 on average
+    assert re.search(r'\| AconC.* \| 1.00 ± 1.22 \|', text)
 
 
 def test_what_was_learned_is_over_all_channels():

@@ -16,10 +16,11 @@ metrics are per cent, the standard deviation is that over seeds. A difference
 is the mean over seeds of an activation's metric less the baseline's with the
 same seed, with its 95% interval (Student's t); **better** and *worse* mean an
 interval that excludes 0, everything else is undecided. p1, p2 and beta are
-the mean over all channels of all layers after training. What begins with
-trained weights has the metric *before* the first step too, and what the swap
-alone has cost of it; each seed has trained a base of its own. Times are those
-of a machine that did other work as well: docs/benchmarks compares speed.
+the mean ± the deviation over all channels of all layers after training. What
+begins with trained weights has the metric *before* the first step too, and
+what the swap alone has cost of it; each seed has trained a base of its own.
+Times are those of a machine that did other work as well: docs/benchmarks
+compares speed.
 """
 
 
@@ -128,10 +129,13 @@ def _gap(name: str, baseline: str, gap: Difference | None) -> str:
 
 
 def _learned(rows: Rows, key: str) -> str:
-    values = [numbers(row[key])[0] for row in rows if row[key]]
-    if not values or key == 'beta' and abs(_mean(values)) > 1000:
+    values = [numbers(row[key]) for row in rows if row[key]]
+    if not values:
+        return ''
+    mean, spread = map(_mean, zip(*values))
+    if key == 'beta' and abs(mean) > 1000:
         return ''  # a rectifier's is infinite
-    return f'{_mean(values):.2f}'
+    return f'{mean:.2f} ± {spread:.2f}'
 
 
 def _where(rows: Rows) -> str:
