@@ -7,9 +7,12 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
 from acon_mm.base import AconBase
+from acon_mm.starts import is_number
 
 # docs/transfer.md has fine-tunings with 1, 30 and 100
 RATE = 100.
+# the word of ``paramwise_cfg`` for another
+ACT_LR_MULT = 'act_lr_mult'
 
 
 class SlopeRates(DefaultOptimWrapperConstructor):
@@ -23,21 +26,39 @@ class SlopeRates(DefaultOptimWrapperConstructor):
     are not decayed. All else gets what MMEngine's default gives it.
 
     The step of SGD grows with the gradient: there the rate is the config's.
-    A key of ``paramwise_cfg.custom_keys`` that names activations (``act2``,
-    not ``backbone``) has the last word.
+    ``paramwise_cfg.act_lr_mult`` says another factor, for any optimizer and
+    start, and for PReLU's slopes as well. A key of
+    ``paramwise_cfg.custom_keys`` that names activations (``act2``, not
+    ``backbone``) has the last word.
 
     It stands for ``DefaultOptimWrapperConstructor`` in MMEngine's registry,
     so that a config with ACON needs no word of it.
+
+    Raises:
+        ValueError: ``act_lr_mult`` is no positive number.
     """
+
+    @property
+    def given(self) -> float | None:
+        """The factor that the config says."""
+        return self.paramwise_cfg.get(ACT_LR_MULT)
+
+    def _validate_cfg(self) -> None:
+        super()._validate_cfg()
+        if self.given is not None and not (
+                is_number(self.given) and self.given > 0):
+            raise ValueError(f'{ACT_LR_MULT}={self.given!r} of paramwise_cfg '
+                             'must be a positive number, such as 30.')
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         inner = model.module if hasattr(model, 'module') else model
         slopes = self._slopes(inner)
         if slopes:
+            which = ('p1, p2 and beta that begin as what they replaced'
+                     if self.given is None else 'slopes of activations')
             print_log(
-                f'{len(slopes)} p1, p2 and beta that begin as what they '
-                f'replaced train at {RATE:g} times the learning rate, and are '
-                'not decayed.', logger='current')
+                f'{len(slopes)} {which} train at {self.given or RATE:g} times '
+                'the learning rate, and are not decayed.', logger='current')
         if not slopes or self.paramwise_cfg:
             return super().__call__(model)
         own: list[nn.Parameter] = []
@@ -52,7 +73,7 @@ class SlopeRates(DefaultOptimWrapperConstructor):
                    prefix: str = '', *args: Any, **kwargs: Any) -> None:
         begin = len(params)
         super().add_params(params, module, prefix, *args, **kwargs)
-        if not isinstance(module, AconBase):
+        if not isinstance(module, (AconBase, nn.PReLU)):
             return
         slopes = self._slopes(module)
         for group in params[begin:]:
@@ -62,18 +83,19 @@ class SlopeRates(DefaultOptimWrapperConstructor):
 
     def _slopes(self, model: nn.Module) -> dict[int, str]:
         """Names of p1, p2 and beta that get a rate, by their ``id``."""
-        optimizer = str(self.optimizer_cfg['type'])
-        if 'Adam' not in optimizer or self.base_lr is None:
+        steps_alike = 'Adam' in str(self.optimizer_cfg['type'])
+        if self.base_lr is None or not (self.given or steps_alike):
             return {}
         return {
             id(parameter): name for module in model.modules()
-            if isinstance(module, AconBase) and module.init == 'match'
+            if self.given and isinstance(module, (AconBase, nn.PReLU))
+            or isinstance(module, AconBase) and module.init == 'match'
             for name, parameter in module.named_parameters(recurse=False)
             if parameter.requires_grad}
 
     def _options(self, lr: Any) -> dict[str, float]:
         decay = {} if self.base_wd is None else dict(weight_decay=0.)
-        return dict(lr=RATE * lr, **decay)
+        return dict(lr=(self.given or RATE) * lr, **decay)
 
     def _has_own_key(self, act: str, slope: str) -> bool:
         """Whether the key that MMEngine takes, the longest, is in more than

@@ -128,6 +128,25 @@ def test_a_key_of_the_user_has_the_last_word(keys, expected):
         assert some and set(some.values()) == {value}, some
 
 
+@pytest.mark.parametrize('init', ['match', 'paper'])
+@pytest.mark.parametrize('kind', ['AdamW', 'SGD'])
+def test_one_word_says_another_rate(kind, init):
+    model = Net(init)
+    model.head = nn.Sequential(nn.PReLU(4), model.head)
+    found = rates(model, wrapper(model, kind, act_lr_mult=3.))
+    own = slopes(found) | {'head.0.weight': found['head.0.weight']}
+    assert len(own) == 7 and set(own.values()) == {(3., 0.)}
+    rest = {found[name] for name in set(found) - set(own)}
+    assert rest == {(1., DECAY)}
+
+
+@pytest.mark.parametrize('word', [0, -1., 'fast', True, float('nan')])
+def test_a_rate_that_cannot_be_is_refused(word):
+    with pytest.raises(ValueError, match=f'act_lr_mult={word!r} of paramwise_'
+                       'cfg must be a positive number'):
+        wrapper(Net(), act_lr_mult=word)
+
+
 def test_schedules_keep_the_ratio():
     model = Net()
     optim_wrapper = wrapper(model)

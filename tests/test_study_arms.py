@@ -58,27 +58,30 @@ def test_an_arm_may_say_where_it_goes():
         placement='paper')
 
 
-def test_acons_own_parameters_may_learn_faster():
+@pytest.mark.parametrize('arm, act', [
+    ('MetaAconC', MetaAconC(4)), ('PReLU', nn.PReLU(4))],
+    ids=['MetaAconC', 'PReLU'])
+def test_slopes_may_learn_faster(arm, act):
     config = Config(dict(
         default_scope='mmdet', model=dict(backbone=dict(type='ResNet')),
         optim_wrapper=dict(
             optimizer=dict(type='AdamW', lr=.1, weight_decay=.2),
             paramwise_cfg=dict(bias_lr_mult=2.))))
-    put(parse_arm('MetaAconC:lr_mult=10'), config, 'all')
-    model = nn.ModuleDict(dict(conv=nn.Conv2d(3, 4, 1), act=MetaAconC(4)))
+    put(parse_arm(f'{arm}:lr_mult=10'), config, 'all')
+    model = nn.ModuleDict(dict(conv=nn.Conv2d(3, 4, 1), act=act))
     groups = build_optim_wrapper(model, config.optim_wrapper).param_groups
     rates = {id(p): (round(group['lr'], 9), group['weight_decay'])
              for group in groups for p in group['params']}
-    own = [model.act.p1, model.act.p2]
-    assert [rates.pop(id(p)) for p in own] == [(1., 0.)] * 2
+    own = [p for _, p in act.named_parameters(recurse=False)]
+    assert {rates.pop(id(p)) for p in own} == {(1., 0.)}
     assert rates[id(model.conv.bias)] == (.2, .2)
     assert max(rates.values()) == (.2, .2)
-    assert config.model.backbone.act_cfg == dict(type='MetaAconC')
+    assert config.model.backbone.act_cfg == dict(type=arm)
 
 
 @pytest.mark.parametrize('text, words', [
-    ('ReLU:lr_mult=10', "'ReLU:lr_mult=10' has no p1, p2 and beta"),
-    ('PReLU:lr_mult=10', "'PReLU:lr_mult=10' has no p1, p2 and beta"),
+    ('ReLU:lr_mult=10', "'ReLU:lr_mult=10' has no slopes to learn"),
+    ('GELU:lr_mult=10', "'GELU:lr_mult=10' has no slopes to learn"),
     ('AconC:lr_mult=fast', "lr_mult='fast' of .* must be a positive number"),
     ('AconC:lr_mult=0', 'lr_mult=0 of .* must be a positive number')])
 def test_a_learning_rate_that_cannot_be_is_refused(text, words):

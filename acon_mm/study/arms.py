@@ -3,12 +3,14 @@ import ast
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
+from torch import nn
 
 from acon_mm import backbones  # noqa: F401  registers them
 from acon_mm.act_cfg import is_default
 from acon_mm.base import AconBase
 from acon_mm.lookup import find_stock
 from acon_mm.registry import MODELS, SCOPE
+from acon_mm.slope_rates import ACT_LR_MULT
 from acon_mm.starts import Start, is_number
 
 # of the words of an arm, those that are not the activation's own
@@ -23,9 +25,9 @@ class Arm(NamedTuple):
         act_cfg (dict): What a config needs.
         open (float, optional): Where :class:`acon_mm.OpenSwitchHook` leads
             beta; None without it.
-        lr_mult (float, optional): What the learning rate of ACON's p1, p2
-            and beta is multiplied by; None for what :mod:`acon_mm.slope_rates`
-            and the config say.
+        lr_mult (float, optional): ``act_lr_mult`` of
+            :mod:`acon_mm.slope_rates`; None for what that and the config
+            say.
         placement (str, optional): Where a stock backbone gets it; None where
             the study says.
     """
@@ -50,8 +52,8 @@ def parse_arm(text: str) -> Arm:
     ``placement=paper`` where it goes.
 
     Raises:
-        ValueError: ``text`` is no such thing, or gives p1, p2 and beta of
-            what is no ACON a learning rate.
+        ValueError: ``text`` is no such thing, or gives slopes a learning
+            rate that it does not have.
     """
     kind, _, rest = text.partition(':')
     act_cfg: dict[str, Any] = dict(type=kind.strip())
@@ -75,9 +77,10 @@ def parse_arm(text: str) -> Arm:
 
 def _check_lr_mult(arm: Arm) -> None:
     kind = MODELS.get(arm.act_cfg['type'])
-    if not (isinstance(kind, type) and issubclass(kind, AconBase)):
-        raise ValueError(f'{arm.name!r} has no p1, p2 and beta, whose '
-                         'learning rate lr_mult is: leave it out.')
+    if not (isinstance(kind, type)
+            and issubclass(kind, (AconBase, nn.PReLU))):
+        raise ValueError(f'{arm.name!r} has no slopes to learn, whose rate '
+                         'lr_mult is: leave it out.')
     if not is_number(arm.lr_mult) or arm.lr_mult <= 0:
         raise ValueError(f'lr_mult={arm.lr_mult!r} of {arm.name!r} must be a '
                          'positive number, such as 30.')
@@ -127,7 +130,6 @@ def put(arm: Arm, config: Config, placement: str) -> None:
         config.merge_from_dict({'default_hooks.opening': dict(
             type=f'{SCOPE}.OpenSwitchHook', beta=arm.open)})
     if arm.lr_mult is not None:
-        own = dict(lr_mult=arm.lr_mult, decay_mult=0.)
-        config.merge_from_dict({'optim_wrapper.paramwise_cfg': dict(
-            custom_keys={f'.{name}': own for name in Start._fields})})
+        config.merge_from_dict({'optim_wrapper.paramwise_cfg': {
+            ACT_LR_MULT: arm.lr_mult}})
 

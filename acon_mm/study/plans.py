@@ -1,7 +1,8 @@
 """The studies that are built in: what is trained, how often."""
 from typing import NamedTuple
 
-BASELINES = ('ReLU', 'SiLU', 'PReLU', 'PReLU:init=0')
+BASELINES = ('ReLU', 'SiLU', 'PReLU', 'PReLU:init=0',
+             'PReLU:init=0,lr_mult=100')
 # what a first look needs, in the order of the runs
 CORE = ('ReLU', 'PReLU', 'AconC:init=leaky', 'SiLU', 'AconC:init=paper')
 MORE = ('AconC:init=match', 'AconC:p1=1,p2=0,beta=1',
@@ -18,6 +19,7 @@ DENSE = (*CORE, 'AconC:init=match', 'MetaAconC:init=leaky,norm_cfg=None')
 # slopes train at 100 times the rate by default
 WARM = ('ReLU', 'AconC:init=match,lr_mult=100', 'AconC:init=match,lr_mult=1',
         'AconC:p1=1,p2=0,beta=1,lr_mult=100', 'PReLU:init=0',
+        'PReLU:init=0,lr_mult=100',
         'AconC:init=match,lr_mult=30', 'AconC:init=match,open=1,lr_mult=1',
         'AconC:p1=1,p2=0,beta=1', 'AconC:p1=1,p2=0,beta=1,lr_mult=30')
 # what the one-line override gives is the first
