@@ -55,7 +55,8 @@ STUDIES: dict[str, tuple[Part, ...]] = {
         Part('study/pspnet_r18-d16_400i_camvid.py', (*WARM, *DEFAULT), 5,
              base='ReLU'),
         Part('shapes/retinanet_r18_fpn_400i_shapes.py', (*WARM, *DEFAULT), 5,
-             base='ReLU')),
+             base='ReLU'),
+        Part('study/cifar10_mobilenetv1-0.25x_8e.py', WARM, 5, base='ReLU')),
     # a GPU, runs of a few minutes each
     'large': (
         Part('study/cifar10_mobilenetv1-1.0x_60e.py',
