@@ -19,6 +19,8 @@ LINES = ('-', '--', ':')
 WIDTH, PANEL = 9., 3.
 # letters in a line above a panel
 TITLE = 38
+# and in one below all panels
+LEGEND = 110
 
 
 def draw_charts(rows: Rows, baseline: str, stem: Path) -> list[Path]:
@@ -90,7 +92,8 @@ def _curves(rows: Rows, tasks: list[str]) -> plt.Figure:
     # once: among many lines there is no room
     figure.legend([plt.Line2D([], [], marker='.', **style)
                    for style in styles.values()], list(styles), fontsize=8,
-                  loc='outside lower center', ncols=3, frameon=False)
+                  loc='outside lower center', frameon=False,
+                  ncols=LEGEND // max(map(len, styles)) or 1)
     return figure
 
 
