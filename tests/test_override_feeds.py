@@ -87,3 +87,14 @@ def test_a_product_with_a_weight_and_a_shuffle_say_where_channels_are():
     swap_activations(model, dict(type='AconC'), 'all',
                      inputs=(torch.randn(4, 3, 4, 4), ))
     assert widths(model) == {'act1': 4, 'act2': 6}
+
+
+def test_a_classifier_that_gets_nothing_of_a_small_image():
+    class Cropping(Classifier):
+
+        def forward(self, x):
+            x = F.relu(self.conv(x)).flatten(1)
+            return self.fc(x if x.size(1) > 8 * 48**2 else x[:, :0])
+
+    report = swap(Cropping(8 * 49**2))  # of 100 pixels
+    assert [s.width for s in report.swapped] == [8] and not report.blind

@@ -197,7 +197,7 @@ def _first_run(path: str, module: nn.Module, inputs: tuple | dict | None,
 
 def _ask(asked: list[int], side: int, features: int, wanted: int) -> None:
     """Try the side next that would give as many features as wanted."""
-    better = round(side * math.sqrt(wanted / features))
+    better = round(side * math.sqrt(wanted / max(1, features)))
     if better not in (0, side, *asked) and len(asked) < MORE:
         asked.append(better)
 
