@@ -13,6 +13,8 @@ from acon_mm.starts import is_number
 RATE = 100.
 # the word of ``paramwise_cfg`` for another
 ACT_LR_MULT = 'act_lr_mult'
+# whose own parameters, but for those of the beta net, are slopes
+SLOPED = (AconBase, nn.PReLU)
 
 
 class SlopeRates(DefaultOptimWrapperConstructor):
@@ -73,7 +75,7 @@ class SlopeRates(DefaultOptimWrapperConstructor):
                    prefix: str = '', *args: Any, **kwargs: Any) -> None:
         begin = len(params)
         super().add_params(params, module, prefix, *args, **kwargs)
-        if not isinstance(module, (AconBase, nn.PReLU)):
+        if not isinstance(module, SLOPED):
             return
         slopes = self._slopes(module)
         for group in params[begin:]:
@@ -82,13 +84,13 @@ class SlopeRates(DefaultOptimWrapperConstructor):
                 group.update(self._options(group.get('lr', self.base_lr)))
 
     def _slopes(self, model: nn.Module) -> dict[int, str]:
-        """Names of p1, p2 and beta that get a rate, by their ``id``."""
+        """Names of the slopes that get a rate, by their ``id``."""
         steps_alike = 'Adam' in str(self.optimizer_cfg['type'])
         if self.base_lr is None or not (self.given or steps_alike):
             return {}
         return {
             id(parameter): name for module in model.modules()
-            if self.given and isinstance(module, (AconBase, nn.PReLU))
+            if self.given and isinstance(module, SLOPED)
             or isinstance(module, AconBase) and module.init == 'match'
             for name, parameter in module.named_parameters(recurse=False)
             if parameter.requires_grad}

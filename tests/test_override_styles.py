@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from acon_mm import swap_activations
+from acon_mm.override import seated
 
 OPERATORS = {'relu', 'leaky_relu', 'gelu', 'silu', 'clamp_min', 'hardtanh',
              '_transformer_encoder_layer_fwd'}
@@ -88,3 +89,50 @@ def test_what_runs_is_swapped_and_the_rest_is_told(name):
     if case.trains and acts:
         sum(t.square().sum() for t in run(model.train(), case)).backward()
         assert all(act.p1.grad is not None for act in acts.values())
+
+
+@pytest.mark.parametrize('name', [
+    'KeptInAList', 'KeptInADict', 'KeptWithArguments'])
+def test_a_method_that_is_kept_as_well_is_swapped_there_too(name):
+    case = CASES[name]
+    model = build(case)
+    report = swap_activations(model, dict(type='AconC'), 'all')
+    assert {entry.reason for entry in report.left} <= {'never called'}
+    with Remaining() as remaining:
+        run(model, case)
+    assert not remaining.count and not report.functional
+
+
+def test_code_of_several_methods_is_no_ones():
+    report = swap_activations(build(CASES['ActivatedByADecorator']),
+                              dict(type='AconC'), 'all')
+    assert report.functional == [('wrapper', 'relu')] * 2
+    assert {entry.reason for entry in report.left} == {'never called'}
+
+
+def test_a_method_without_its_input_is_told_without_a_second_look():
+    report = swap_activations(build(CASES['TensorMethodByItsName']),
+                              dict(type='AconC'), 'all', verify=False)
+    assert report.functional == [('forward', 'relu')] * 2
+    assert not report.swapped
+
+
+def test_code_that_no_rewriting_fits_is_left(monkeypatch):
+    class Net(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x):
+            return torch.relu(self.conv(x))
+
+    def fail(function, change):
+        raise SyntaxError('none of its kind')
+
+    monkeypatch.setattr(seated, 'rewrite', fail)
+    model = Net()
+    report = swap_activations(model, dict(type='AconC'), 'all')
+    assert [entry.reason for entry in report.left] == [
+        'cannot be put there: none of its kind']
+    assert type(model) is Net and not acons(model)

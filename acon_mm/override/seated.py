@@ -93,10 +93,11 @@ def rebind(module: nn.Module, before: type, after: type) -> None:
             if function is not value.func:
                 return functools.partial(
                     function, *value.args, **value.keywords)
-        elif type(value) in (list, tuple) and depth:
-            new = [renew(item, depth - 1) for item in value]
-            if any(map(operator.is_not, new, value)):
-                return type(value)(new)
+        elif type(value) is tuple and depth:
+            new = tuple(renew(item, depth - 1) for item in value)
+            return new if any(map(operator.is_not, new, value)) else value
+        elif type(value) is list and depth:  # others may have it too
+            value[:] = [renew(item, depth - 1) for item in value]
         elif type(value) is dict and depth:
             value.update({key: renew(item, depth - 1)
                           for key, item in value.items()})

@@ -3,14 +3,12 @@ import ast
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
-from torch import nn
 
 from acon_mm import backbones  # noqa: F401  registers them
 from acon_mm.act_cfg import is_default
-from acon_mm.base import AconBase
 from acon_mm.lookup import find_stock
 from acon_mm.registry import MODELS, SCOPE
-from acon_mm.slope_rates import ACT_LR_MULT
+from acon_mm.slope_rates import ACT_LR_MULT, SLOPED
 from acon_mm.starts import Start, is_number
 
 # of the words of an arm, those that are not the activation's own
@@ -77,8 +75,7 @@ def parse_arm(text: str) -> Arm:
 
 def _check_lr_mult(arm: Arm) -> None:
     kind = MODELS.get(arm.act_cfg['type'])
-    if not (isinstance(kind, type)
-            and issubclass(kind, (AconBase, nn.PReLU))):
+    if not (isinstance(kind, type) and issubclass(kind, SLOPED)):
         raise ValueError(f'{arm.name!r} has no slopes to learn, whose rate '
                          'lr_mult is: leave it out.')
     if not is_number(arm.lr_mult) or arm.lr_mult <= 0:
@@ -130,6 +127,6 @@ def put(arm: Arm, config: Config, placement: str) -> None:
         config.merge_from_dict({'default_hooks.opening': dict(
             type=f'{SCOPE}.OpenSwitchHook', beta=arm.open)})
     if arm.lr_mult is not None:
-        config.merge_from_dict({'optim_wrapper.paramwise_cfg': {
-            ACT_LR_MULT: arm.lr_mult}})
+        config.merge_from_dict(
+            {f'optim_wrapper.paramwise_cfg.{ACT_LR_MULT}': arm.lr_mult})
 
