@@ -1,5 +1,6 @@
 """The parts of the study: activations as written, tables, statistics."""
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -163,13 +164,38 @@ def test_the_page_says_what_won_and_what_lost(task, tmp_path):
     page = tmp_path / 'table.md'
     write_page(read_rows(path), ['ReLU'], ['all the rest'], [], page)
     text = page.read_text()
-    assert ('- small, against ReLU: better: PReLU; worse: SiLU; undecided: '
-            'GELU, FReLU.') in text
-    assert '- all the rest' in text
+    found = text[text.index('## Found'):text.index('## Not measured')]
+    assert '### From scratch, minus ReLU' in found
+    assert '| activation | better | worse | undecided | small |' in found
     # 5, 5, 5.1: 5.0333 -+ 4.3027 * .0577 / sqrt(3)
-    assert '| PReLU | 3 | 36.0 | 1.1 | **+5.0 [+4.9, +5.2]** |' in text
-    assert '+20.0 (one seed)' in text
+    assert '| PReLU | 1 | 0 | 0 | **+5.0 [+4.9, +5.2]** |' in found
+    assert '| SiLU | 0 | 1 | 0 | *-10.0 [-10.1, -9.8]* |' in found
+    assert '| FReLU | 0 | 0 | 1 | +20.0 (one seed) |' in found
+    assert '- all the rest' in text
+    assert '| PReLU | 3 | 36.0 | 1.1 | ' in text
     assert 'Measured on M (cores a run: 1), torch 2, at abc.' in text
+
+
+def test_the_page_counts_the_tasks_beside_each_other(task, tmp_path):
+    path = tmp_path / 'table.csv'
+    one, two = task(), replace(task(), name='other')
+    fill(path, one, {'ReLU': [.30, .31, .32], 'PReLU': [.35, .36, .371]})
+    fill(path, two, {'ReLU': [.30, .31, .32], 'PReLU': [.31, .32, .331],
+                     'SiLU': [.4, .41, .421]})
+    for tuned in (one, two):
+        fill(path, replace(tuned, name=f'{tuned.name}_from-ReLU'),
+             {'ReLU': [.5, .6], 'PReLU': [.6, .6]})
+    page = tmp_path / 'table.md'
+    write_page(read_rows(path), ['ReLU', 'GELU'], [], [], page)
+    text = page.read_text()
+    assert text.count('| activation | better | worse | undecided | small | '
+                      'other |') == 2
+    assert ('| PReLU | 2 | 0 | 0 | **+5.0 [+4.9, +5.2]** | '
+            '**+1.0 [+0.9, +1.2]** |') in text
+    assert '| SiLU | 1 | 0 | 0 |  | **+10.0 [+9.9, +10.2]** |' in text
+    assert '### From ReLU weights, minus ReLU' in text
+    assert '| PReLU | 0 | 0 | 2 | +5.0 [' in text
+    assert 'minus GELU' not in text
 
 
 def test_the_page_says_what_a_swap_has_cost(task, tmp_path):

@@ -129,7 +129,7 @@ def undisturbed(model: nn.Module,
             _fill(value, items)
         for value in itertools.chain.from_iterable(
                 one.values() for one in attributes):
-            if type(value) in COLLECTIONS and id(value) not in full:
+            if type(value) in COLLECTIONS and value and id(value) not in full:
                 _fill(value, [])
         for array, values in arrays:
             array[...] = values

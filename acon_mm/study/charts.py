@@ -8,8 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from acon_mm.palette import COLOURS
+from acon_mm.study.findings import activations, difference
 from acon_mm.study.learned import GRID, QUANTILES
-from acon_mm.study.page import activations, difference
 from acon_mm.study.statistics import percent
 from acon_mm.study.table import Rows, curve, numbers
 

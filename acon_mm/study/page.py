@@ -3,7 +3,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import stdev
 
-from acon_mm.study.statistics import Difference, by_seed, paired, percent
+from acon_mm.study.findings import (
+    activations,
+    findings,
+    line,
+    table_head,
+)
+from acon_mm.study.statistics import by_seed, paired, percent
 from acon_mm.study.table import Rows, curve, numbers
 from acon_mm.whole_files import whole
 
@@ -36,12 +42,11 @@ def write_page(rows: Rows, baselines: Sequence[str], missing: Sequence[str],
         path (Path): The Markdown file.
     """
     tasks = list(dict.fromkeys(row['task'] for row in rows))
-    lines = [HEAD, '## Found', '']
-    lines += _findings(rows, tasks, baselines)
+    lines = [HEAD, '## Found', *findings(rows, baselines)]
     lines += ['', '## Not measured yet', '']
     lines += [f'- {sentence}' for sentence in missing or ['nothing']]
     for task in tasks:
-        lines += ['', f'## {task}', '', *_section(rows, task, baselines)]
+        lines += ['', f'## {task}', '', *_section(rows, task, baselines[0])]
     lines += ['', '## Charts', '']
     for chart in charts:
         lines += [f'![{chart.stem}]({chart.relative_to(path.parent)})', '']
@@ -49,60 +54,27 @@ def write_page(rows: Rows, baselines: Sequence[str], missing: Sequence[str],
         draft.write_text('\n'.join(lines).rstrip() + '\n')
 
 
-def activations(rows: Rows, task: str) -> list[str]:
-    """In the order of their first runs."""
-    return list(dict.fromkeys(
-        row['activation'] for row in rows if row['task'] == task))
-
-
-def difference(rows: Rows, task: str, activation: str,
-               baseline: str) -> Difference | None:
-    """Of an activation and a baseline, None without a common seed."""
-    return paired(by_seed(rows, task, activation),
-                  by_seed(rows, task, baseline))
-
-
-def _findings(rows: Rows, tasks: list[str],
-              baselines: Sequence[str]) -> Iterator[str]:
-    for task in tasks:
-        for baseline in baselines:
-            found = {'better': [], 'worse': [], 'undecided': []}
-            for name in activations(rows, task):
-                gap = difference(rows, task, name, baseline)
-                if name != baseline and gap is not None:
-                    found[gap.verdict].append(name)
-            parts = [f'{verdict}: {", ".join(names)}'
-                     for verdict, names in found.items() if names]
-            if parts:
-                yield f'- {task}, against {baseline}: {"; ".join(parts)}.'
-
-
-def _section(rows: Rows, task: str,
-             baselines: Sequence[str]) -> Iterator[str]:
+def _section(rows: Rows, task: str, baseline: str) -> Iterator[str]:
     own = [row for row in rows if row['task'] == task]
     first = own[0]
     before = not curve(first)[0][0]
     names = activations(rows, task)
-    baselines = [name for name in baselines if name in names]
-    base = [row for row in own if row['activation'] in baselines[:1]]
+    base = [row for row in own if row['activation'] == baseline]
     yield (f'{first["metric"]} after {first["iterations"]} iterations. '
            f'{_where(own)}.')
     yield ''
-    yield from _table_head([
+    yield from table_head([
         'activation', 'seeds', *(['before'] if before else []), 'mean',
         'deviation',
-        *(f'minus {name}' for name in baselines), 'ms an iteration',
-        'peak MB', 'p1', 'p2', 'beta'])
+        'ms an iteration', 'peak MB', 'p1', 'p2', 'beta'])
     for name in names:
         values = by_seed(rows, task, name)
         mine = [row for row in own if row['activation'] == name]
-        yield _line([
+        yield line([
             name, str(len(values)),
             *([_before(mine, base)] if before else []),
             f'{_mean(values.values()):.1f}',
             _deviation(list(values.values())),
-            *(_gap(name, base, difference(rows, task, name, base))
-              for base in baselines),
             f'{_mean(float(r["ms_per_iteration"]) for r in mine):.0f}',
             f'{_mean(float(r["peak_mb"]) for r in mine):.0f}',
             *(_learned(mine, key) for key in ('p1', 'p2', 'beta'))])
@@ -116,16 +88,6 @@ def _before(rows: Rows, base: Rows) -> str:
     gap = paired(first, theirs)
     cost = '' if gap is None or rows == base else f' ({gap.mean:+.2f})'
     return f'{_mean(first.values()):.2f}{cost}'
-
-
-def _gap(name: str, baseline: str, gap: Difference | None) -> str:
-    if name == baseline or gap is None:
-        return ''
-    if len(gap.each) == 1:
-        return f'{gap.mean:+.1f} (one seed)'
-    text = f'{gap.mean:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}]'
-    mark = dict(better='**', worse='*', undecided='')[gap.verdict]
-    return f'{mark}{text}{mark}'
 
 
 def _learned(rows: Rows, key: str) -> str:
@@ -156,12 +118,3 @@ def _mean(values) -> float:
 
 def _deviation(values: list[float]) -> str:
     return f'{stdev(values):.1f}' if len(values) > 1 else ''
-
-
-def _table_head(cells: list[str]) -> Iterator[str]:
-    yield _line(cells)
-    yield _line(['---'] * len(cells))
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f'| {" | ".join(cells)} |'

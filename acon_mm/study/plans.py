@@ -1,7 +1,7 @@
 """The studies that are built in: what is trained, how often."""
 from typing import NamedTuple
 
-BASELINES = ('ReLU', 'SiLU', 'PReLU', 'PReLU:init=0',
+BASELINES = ('ReLU', 'SiLU', 'PReLU', 'AconC:init=paper',
              'PReLU:init=0,lr_mult=100')
 # what a first look needs, in the order of the runs
 CORE = ('ReLU', 'PReLU', 'AconC:init=leaky', 'SiLU', 'AconC:init=paper')
@@ -56,6 +56,7 @@ STUDIES: dict[str, tuple[Part, ...]] = {
              base='ReLU'),
         Part('shapes/retinanet_r18_fpn_400i_shapes.py', (*WARM, *DEFAULT), 5,
              base='ReLU'),
+        Part('study/cifar10_mobilenetv1-0.25x_8e.py', (*CORE, *MORE), 5),
         Part('study/cifar10_mobilenetv1-0.25x_8e.py', WARM, 5, base='ReLU')),
     # a GPU, runs of a few minutes each
     'large': (

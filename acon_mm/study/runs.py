@@ -18,6 +18,8 @@ from acon_mm.study.training import RESULT
 METRICS = ('coco/segm_mAP', 'coco/bbox_mAP', 'mIoU', 'accuracy/top1')
 PARTS = 5
 SETTINGS = 'settings.txt'
+# between a task's name and that of the base that it goes on from
+FROM = '_from-'
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ def plan_fine_tuning(task: Task, base: Arm, arms: Iterable[Arm], seeds: int,
         seeds (int): How many.
         work_dir (Path): Where the folders go.
     """
-    name = f'{task.name}_from-{base.folder}'
+    name = f'{task.name}{FROM}{base.folder}'
     tuned = plan([replace(task, name=name)], arms, seeds, work_dir)
     bases = plan([task], [base], seeds, work_dir)
     return [*bases, *(replace(run, base=bases[run.seed]) for run in tuned)]
