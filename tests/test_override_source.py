@@ -11,8 +11,6 @@ import torch.nn.functional as F
 from override_cases import IMAGE, Two, check_like_stock, swap, widths
 from torch.nn.functional import gelu as bend
 
-from acon_mm.override.per_width import ActPerWidth
-
 SLOPE = 0.5
 
 
@@ -53,8 +51,48 @@ class Decorated(Two):
 
 def test_decorators_go_on_working():
     model = check_like_stock(Decorated())
-    assert isinstance(model.relu, ActPerWidth)
-    assert widths(model) == {'relu.acts.4': 4, 'relu.acts.6': 6}
+    assert widths(model) == dict(act1=6, act2=4)
+    assert 'act1' in inspect.getsource(type(model).forward)
+    twin = pickle.loads(pickle.dumps(model))
+    torch.testing.assert_close(twin(IMAGE), model(IMAGE))
+
+
+class Narrowed(Two):
+
+    def forward(self, x):
+        return self.c(super().forward(x))
+
+    def __init__(self):
+        super().__init__()
+        self.c = nn.Conv2d(6, 2, 1)
+
+
+class Bounded(Narrowed):
+
+    def forward(self, x):
+        return F.relu(super().forward(x) - 1)
+
+
+def test_what_only_super_reaches_has_seats_of_its_own():
+    model = check_like_stock(Bounded())
+    assert widths(model) == dict(act1=6, act2=4, act3=2)
+    assert isinstance(model, Bounded) and type(model).mro().index(
+        Bounded) < type(model).mro().index(Two)
+    twin = pickle.loads(pickle.dumps(model))
+    assert type(twin) is type(model)
+    torch.testing.assert_close(twin(IMAGE), model(IMAGE))
+    assert not hasattr(Two, 'act1') and 'relu' in inspect.getsource(
+        Two.forward)
+
+
+def test_an_override_may_follow_one_of_what_super_reaches():
+    model = Bounded()
+    swap(model, placement=['act1'])
+    assert widths(model) == dict(act1=6)
+    swap(model)
+    assert len(widths(model)) == 3
+    twin = pickle.loads(pickle.dumps(model))
+    torch.testing.assert_close(twin(IMAGE), model(IMAGE))
 
 
 class Private(Two):

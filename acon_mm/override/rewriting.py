@@ -20,10 +20,18 @@ def rewrite(function: types.FunctionType,
     Its source is there for tracebacks, ``inspect`` and TorchScript.
 
     Args:
-        function (FunctionType): A method with a source, which decorators
-            have given back as it was.
+        function (FunctionType): A method with a source, of which
+            :func:`can_rewrite` is true.
         change (Callable): Edits the tree of the definition in place.
     """
+    inner = getattr(function, '__wrapped__', None)
+    if inner is not None:
+        new = rewrite(inner, change)
+        changed = _copied(function, function.__code__, [
+            types.CellType(new) if _holds(cell, inner) else cell
+            for cell in function.__closure__ or ()])
+        vars(changed)['__wrapped__'] = new
+        return changed
     tree = parse.__wrapped__(function)  # one that may be changed
     change(tree)
     tree.decorator_list = []
@@ -34,10 +42,31 @@ def rewrite(function: types.FunctionType,
     cells = dict(zip(function.__code__.co_freevars,
                      function.__closure__ or ()))
     code = _compile(source, filename, function.__qualname__, list(cells))
+    return _copied(function, code, [cells[name] for name in code.co_freevars])
+
+
+def can_rewrite(function: types.FunctionType) -> bool:
+    """Whether the function that decorators have wrapped is in their
+    closures, where they look for it, or there are none."""
+    inner = getattr(function, '__wrapped__', None)
+    return inner is None or isinstance(inner, types.FunctionType) and any(
+        _holds(cell, inner) for cell in function.__closure__ or ()
+    ) and can_rewrite(inner)
+
+
+def _holds(cell: types.CellType, function: types.FunctionType) -> bool:
+    try:
+        return cell.cell_contents is function
+    except ValueError:  # it is empty
+        return False
+
+
+def _copied(function: types.FunctionType, code: types.CodeType,
+            cells: list[types.CellType]) -> types.FunctionType:
+    """The function with other code and another closure."""
     changed = types.FunctionType(
         code, function.__globals__, function.__name__,
-        function.__defaults__,
-        tuple(cells[name] for name in code.co_freevars) or None)
+        function.__defaults__, tuple(cells) or None)
     changed.__kwdefaults__ = function.__kwdefaults__
     vars(changed).update(vars(function))
     for name in NAMES:

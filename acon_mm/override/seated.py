@@ -16,7 +16,7 @@ import torch.nn as nn
 
 from acon_mm.override.joined_norm import activate_normed, hand_over_norm
 from acon_mm.override.rewriting import rewrite
-from acon_mm.override.source import names_of
+from acon_mm.override.source import base_called, names_of
 
 # of PyTorch's own: what these hold is found by other ways
 KEPT = set(vars(nn.Module()))
@@ -33,11 +33,14 @@ class SeatedCall(NamedTuple):
         seat (str): Attribute of the module that is called instead.
         copies (bool): Whether the input is copied, since it is changed
             later.
+        home (str): Which base's method it is, if ``super()`` alone reaches
+            that.
     """
     method: str
     index: int
     seat: str
     copies: bool
+    home: str = ''
 
 
 class Seated:
@@ -54,6 +57,17 @@ class Seated:
             object, '__getstate__', None)  # Python 3.11 has one
         return _restore, self.seated_from, (
             self.__getstate__() if own else self.__dict__)
+
+
+def _before(base: type, name: str, methods: dict[str, Any]) -> type:
+    """What ``super()`` finds in the place of ``base``."""
+
+    class Quiet:  # one for each, or the order of bases would change
+        __init_subclass__ = vars(Seated)['__init_subclass__']
+
+    return type(name, (Quiet, base), {
+        '__module__': base.__module__, '__qualname__': base.__qualname__,
+        **methods})
 
 
 def stock_class(cls: type[nn.Module]) -> type[nn.Module]:
@@ -124,23 +138,37 @@ def _seated_class(cls: type[nn.Module],
         '__doc__': cls.__doc__,
         '__module__': cls.__module__,
     }
-    for method in {call.method for call in calls}:
-        function = getattr(cls, method)
-        change = functools.partial(
-            _redirect_calls, [c for c in calls if c.method == method])
-        changed = rewrite(function, change)
-        namespace.update(dict.fromkeys(names_of(cls, function), changed))
-    bases = (cls, ) if issubclass(cls, Seated) else (Seated, cls)
     # another name for each: a metaclass may keep a register of them
     count = next(_counts.setdefault(stock, itertools.count()))
     name = f'Seated{stock.__name__}{count or ""}'
-    return type(name, bases, namespace)
+    # in the order of resolution, a class before what it finds by `super()`
+    homes = sorted({call.home for call in calls} - {''},
+                   key=lambda home: cls.__mro__.index(base_called(cls, home)))
+    bases = [cls] if issubclass(cls, Seated) else [Seated, cls]
+    for home in homes:
+        base = base_called(cls, home)
+        bases.append(_before(base, f'{name}{base.__name__}', _changed(
+            base, [c for c in calls if c.home == home])))
+    namespace |= _changed(cls, [c for c in calls if not c.home])
+    return type(name, tuple(bases), namespace)
+
+
+def _changed(cls: type[nn.Module], calls: list[SeatedCall],
+             ) -> dict[str, types.FunctionType]:
+    """Methods of ``cls`` that call the seats instead, by name."""
+    changed = {}
+    for method in {call.method for call in calls}:
+        function = getattr(cls, method)
+        new = rewrite(function, functools.partial(
+            _redirect_calls, [c for c in calls if c.method == method]))
+        changed.update(dict.fromkeys(names_of(cls, function), new))
+    return changed
 
 
 def _redirect_calls(calls: list[SeatedCall], tree: ast.FunctionDef) -> None:
     own = (tree.args.posonlyargs + tree.args.args)[0].arg
     nodes = list(ast.walk(tree))
-    for _, index, seat, copies in calls:
+    for _, index, seat, copies, _ in calls:
         call = nodes[index]
         value = value_of(call)
         call.func = ast.Attribute(ast.Name(own, ast.Load()), seat, ast.Load())

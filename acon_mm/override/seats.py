@@ -1,5 +1,4 @@
 """Every place in a model where an activation runs, as a seat for a new one."""
-import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,11 +11,12 @@ from torch.fx import GraphModule
 from acon_mm.override.calls import Calls
 from acon_mm.override.channels import features_of
 from acon_mm.override.registered import PLACED
+from acon_mm.override.rewriting import can_rewrite
 from acon_mm.override.seated import SeatedCall, value_of
 from acon_mm.override.source import (
     call_index,
+    home_of,
     is_taken,
-    names_of,
     nodes_of,
 )
 from acon_mm.starts import Start
@@ -158,25 +158,26 @@ def find_seats(calls: Iterable[Calls],
     return seats + _own_seats(own, paths), left
 
 
-Located = tuple[nn.Module, str, int, list[Calls]]
+Located = tuple[nn.Module, tuple[str, str], int, list[Calls]]
 
 
 def _located(group: list[Calls]) -> list[Located] | None:
-    """Caller, method and node of each call; None if one cannot be told."""
+    """Caller, where its method is, and node of each call; None if one of
+    them cannot be told."""
     found: dict[tuple, Located] = {}
     for calls in group:
         place = calls.place
         if place.method is None:
             return None
-        names = names_of(type(place.caller), place.method)
+        home = home_of(type(place.caller), place.method)
         index = call_index(place.method, place.traceback)
-        if not names or index is None or names[0] == '__init__' or isinstance(
-                place.caller, GraphModule) or (
-                inspect.unwrap(place.method) is not place.method) or (
+        if home is None or index is None or home[1] == '__init__' or (
+                isinstance(place.caller, GraphModule)) or not can_rewrite(
+                place.method) or (
                 value_of(nodes_of(place.method)[index]) is None):
             return None
-        key = id(place.caller), names[0], index
-        found.setdefault(key, (place.caller, names[0], index, []))[3].append(
+        key = id(place.caller), home, index
+        found.setdefault(key, (place.caller, home, index, []))[3].append(
             calls)
     return list(found.values())
 
@@ -189,12 +190,12 @@ def _own_seats(located: list[Located], paths: dict[int, str]) -> list[Seat]:
         mine = sorted((one for one in located if one[0] is caller),
                       key=_position)
         taken: dict[str, int] = {}
-        for _, method, index, calls in mine:
+        for _, (home, method), index, calls in mine:
             name = _free_name(caller, _base(caller, calls[0]), taken)
             copies = any(c.overwritten for c in calls)
             seats.append(_seat(
                 f'{paths[caller_id]}.{name}'.lstrip('.'), caller, name,
-                calls, [SeatedCall(method, index, name, copies)]))
+                calls, [SeatedCall(method, index, name, copies, home)]))
     return seats
 
 

@@ -54,6 +54,29 @@ def names_of(cls: type[nn.Module], method: types.FunctionType) -> list[str]:
             if inspect.getattr_static(cls, name) is method]
 
 
+@functools.cache
+def home_of(cls: type[nn.Module], method: types.FunctionType,
+            ) -> tuple[str, str] | None:
+    """Which base has a method, '' if ``cls`` itself runs it, and a name.
+
+    None if a decorator alone reaches it.
+    """
+    for name in names_of(cls, method):
+        return '', name
+    return next(((full_name(base), name) for base in cls.__mro__
+                 for name in names_of(base, method)), None)
+
+
+def base_called(cls: type, home: str) -> type:
+    """The first base of a class that has a :func:`full_name`."""
+    return next(base for base in cls.__mro__ if full_name(base) == home)
+
+
+def full_name(cls: type) -> str:
+    """With its module."""
+    return f'{cls.__module__}.{cls.__qualname__}'
+
+
 def is_taken(module: nn.Module, name: str) -> bool:
     """Whether a module has an attribute, or its code gives it one."""
     return (name in vars(module) or name in module._modules

@@ -93,6 +93,7 @@ def differing(ours: list[Tensor], theirs: list[Tensor]) -> set[int] | None:
 def _near(ours: Tensor, theirs: Tensor) -> bool:
     if ours.is_meta:  # it has a shape and no numbers
         return True
+    ours, theirs = ours.detach(), theirs.detach()
     largest = theirs.nan_to_num().abs().max() if theirs.numel() else 0
     return torch.allclose(ours, theirs, rtol=TOLERANCE, equal_nan=True,
                           atol=TOLERANCE * float(largest))

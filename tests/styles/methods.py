@@ -3,6 +3,7 @@
 import functools
 from typing import final
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -133,6 +134,49 @@ class TensorMethodByItsName(Same):
         x = getattr(self.a(x), 'relu')()  # noqa: B009
         bound = self.b(x).relu
         return bound()
+
+
+class Stem(Same):
+    def forward(self, x):
+        return self.relu(F.relu(self.a(x)) - 1)
+
+
+class Renamed(Stem):
+    """Changes nothing that runs."""
+
+
+@case()
+class AfterItsBase(Renamed):
+    def forward(self, x):
+        return self.relu(self.b(super().forward(x)))
+
+
+class Scaled(nn.Module):
+    def forward(self, x):
+        return F.relu(super().forward(x) - 0.5)
+
+
+@case()
+class BetweenItsBases(Scaled, Stem):
+    def __init__(self):
+        Stem.__init__(self)
+
+    def forward(self, x):
+        return F.relu(self.b(super().forward(x)))
+
+
+@case()
+class CallsItsBaseByName(Stem):
+    def forward(self, x):
+        return self.relu(self.b(Stem.forward(self, x)))
+
+
+@case()
+class InAContext(Same):
+    @torch.autocast('cpu', enabled=False)
+    @torch.enable_grad()
+    def forward(self, x):
+        return F.relu(self.b(self.relu(F.relu(self.a(x)) - 1)))
 
 
 # fmt: off
