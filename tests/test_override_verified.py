@@ -257,12 +257,16 @@ class Sharp(nn.ReLU):
     """A ReLU by another name computes the same."""
 
 
-def test_a_subclass_that_computes_another_is_no_relu():
+def test_in_a_subclass_that_computes_another_the_parents_is_swapped():
     model = nn.Sequential(
         nn.Conv2d(3, 4, 1), ScaledLeaky(.2), nn.Conv2d(4, 6, 1), Sharp())
+    stock = copy.deepcopy(model)
     report = swap(model)
-    assert widths(model) == {'3': 6} and type(model[1]) is ScaledLeaky
-    assert [name for _, name in report.functional] == ['leaky_relu']
+    assert widths(model) == {'1.act1': 4, '3': 6} and not report.functional
+    assert isinstance(model[1], ScaledLeaky)
+    assert model[1].act1.p2.tolist() == pytest.approx([.2] * 4)
+    image = torch.randn(2, 3, 5, 5, generator=torch.manual_seed(0))
+    torch.testing.assert_close(model(image), stock(image), atol=.05, rtol=0)
 
 
 @pytest.mark.parametrize('threshold, value, is_relu', [
