@@ -52,7 +52,9 @@ class AconA(AconBase):
                 scale: Optional[Tensor] = None,
                 shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
-            self.check_input(x)
+            y = self.of_nested(x)
+            if y is not None:
+                return y
         return acon(x, 1., 0., self.beta, self.channel_dim, scale, shift)
 
 
@@ -92,7 +94,9 @@ class AconB(AconBase):
                 scale: Optional[Tensor] = None,
                 shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
-            self.check_input(x)
+            y = self.of_nested(x)
+            if y is not None:
+                return y
         return acon(x, 1., self.p, self.beta, self.channel_dim, scale,
                     shift)
 
@@ -135,6 +139,8 @@ class AconC(AconBase):
                 scale: Optional[Tensor] = None,
                 shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
-            self.check_input(x)
+            y = self.of_nested(x)
+            if y is not None:
+                return y
         return acon(x, self.p1, self.p2, self.beta, self.channel_dim, scale,
                     shift)

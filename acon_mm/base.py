@@ -162,9 +162,24 @@ class AconBase(nn.Module):
             self.init_weights()
 
     @torch.jit.unused
+    def of_nested(self, x: Tensor) -> Tensor | None:
+        """The output of a nested tensor, which PyTorch's encoder makes of
+        padding; None of any other, which is checked.
+
+        Raises:
+            ValueError: As :meth:`check_input`.
+        """
+        if not is_symbolic(x) and x.is_nested:
+            return torch.nested.as_nested_tensor(
+                [self(part[None])[0] for part in x.unbind()],
+                layout=x.layout)
+        self.check_input(x)
+        return None
+
+    @torch.jit.unused
     def check_input(self, x: Tensor) -> None:
         """Refuse an input of another width."""
-        if is_symbolic(x):
+        if is_symbolic(x) or x.is_nested:
             return
         if self.num_channels is None:
             raise ValueError(

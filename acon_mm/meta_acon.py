@@ -186,7 +186,9 @@ class MetaAconC(AconBase):
                 scale: Optional[Tensor] = None,
                 shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
-            self.check_input(x)
+            y = self.of_nested(x)
+            if y is not None:
+                return y
             if self.level == 'channel' and not is_symbolic(x):
                 parameters = (self.p1, self.p2, scale, shift)
                 kernels = meta.kernels_for(x)

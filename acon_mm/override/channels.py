@@ -57,6 +57,9 @@ def find_channel_dim(value: Tensor, recent: Sequence[tuple[Tensor, int]],
     for out, dim in recent:
         if out is value:
             return dim
+    if value.is_nested:
+        return None
+    recent = [pair for pair in recent if not pair[0].is_nested]
     for out, dim in itertools.islice(reversed(recent), 1):
         if out.size(dim) == 1 and value.dim() < out.dim() and (
                 value.numel() == out.numel()):
@@ -165,7 +168,8 @@ def _constant_dim(shapes: list[torch.Size],
             {shape[0] for shape in shapes}) == 1:
         return None
     if len(first) == 2 and len({shape[1] for shape in shapes}) == 1:
-        return 1
+        # what never varied, a score of each of N nodes for each, tells none
+        return 1 if len(set(shapes)) > 1 or len(shapes) == 1 else None
     same = [d for d in range(1, len(first))
             if len({shape[d] for shape in shapes}) == 1]
     # what was pooled to one pixel is one long in every image

@@ -10,11 +10,15 @@ from acon_mm.override.registered import activations
 from acon_mm.override.runs import Refused, Run, may_activate, observe
 from acon_mm.override.seats import Seat, find_seats
 from acon_mm.override.source import (
+    attribute_calls,
     call_index,
     function_calls,
     methods_of,
 )
 from acon_mm.width import seat_features
+
+# why an activation that was seen to run may stay all the same
+ELSEWHERE = 'called in code that has not run, too'
 
 
 @dataclass
@@ -89,7 +93,8 @@ def find(model: nn.Module, inputs: tuple | dict | None = None) -> Found:
         if any(_is_inside(path, run.path) for run in found.runs):
             found.left.append((path, type(act).__name__, 'never called'))
             continue
-        features = seat_features(owner, name)
+        features = None if _has_own_order(owner) else seat_features(
+            owner, name)
         found.seats.append(Seat(
             path, owner, name, act, type(act).__name__, start_of(act),
             stock_module(act), {features} if features else set(), ran=False))
@@ -97,6 +102,10 @@ def find(model: nn.Module, inputs: tuple | dict | None = None) -> Found:
                    for path, module in model.named_modules()
                    if is_unmatched(module)]
     found.unreached += _unreached(model, reached, found.refused)
+    for path, act in _calls_elsewhere(model, reached, seen):
+        found.left.append((path, type(act).__name__, ELSEWHERE))
+        for seat in found.seats:
+            seat.elsewhere |= seat.old is act
     order = {module_id: i for i, module_id in enumerate(paths)}
     found.seats.sort(key=lambda seat: order[id(seat.owner)])
     return found
@@ -137,6 +146,27 @@ def _unreached(model: nn.Module, reached: dict[tuple, set[int | None]],
                 for index, function in function_calls(method).items():
                     if index not in reached.get(key, ()):
                         yield f'{path}.{name}'.lstrip('.'), function
+
+
+def _calls_elsewhere(model: nn.Module, reached: dict[tuple, set[int | None]],
+                     seen: set[tuple[int, str]],
+                     ) -> Iterator[tuple[str, nn.Module]]:
+    """Calls that no pass has shown, of activations that ran by others."""
+    for path, module in model.named_modules():
+        for name, method in methods_of(type(module)).items():
+            shown = reached.get((id(module), method), set())
+            for index, called in attribute_calls(method).items() if (
+                    shown or name == 'forward') else ():
+                act = module._modules.get(called)
+                if index not in shown and (id(module), called) in seen and (
+                        start_of(act) is not None):
+                    yield f'{path}.{called}'.lstrip('.'), act
+
+
+def _has_own_order(owner: nn.Module) -> bool:
+    """Whether its layers may run in another order than they are in."""
+    return isinstance(owner, (nn.ModuleList, nn.Sequential)) and (
+        type(owner).forward is not nn.Sequential.forward)
 
 
 def _is_inside(path: str, around: str) -> bool:

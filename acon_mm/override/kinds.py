@@ -24,7 +24,7 @@ _MATCHED_FUNCTIONS = ('relu', 'leaky_relu', 'rrelu', 'silu', 'gelu',
                       'hardswish', 'mish')
 _UNMATCHED_FUNCTIONS = ('relu6', 'hardtanh', 'elu', 'celu', 'selu',
                         'softplus', 'softsign', 'logsigmoid', 'prelu',
-                        'threshold', 'clamp', 'clamp_min')
+                        'threshold', 'clamp', 'clamp_min', 'clip')
 
 
 def start_of(act: nn.Module) -> Start | None:
@@ -83,7 +83,7 @@ def function_name(function: Callable, args: tuple,
             _argument(args, kwargs, 1, 'threshold', 1)
             == _argument(args, kwargs, 2, 'value', 1) == 0):
         return 'relu'
-    if name in ('clamp', 'clamp_min'):
+    if name in ('clamp', 'clamp_min', 'clip'):
         bounds = [*args[1:], *kwargs.values()]
         cuts = [b for b in bounds if b is not None]
         if len(cuts) != 1 or not isinstance(cuts[0], (int, float)) or (

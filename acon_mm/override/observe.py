@@ -45,6 +45,9 @@ SHIFTS = ('add', 'add_')
 # of positive numbers alone
 ROOTS = ('sqrt', 'rsqrt', 'log', 'log2', 'log10', 'log1p', 'acos', 'asin',
          'pow')
+# that ask whether numbers may be theirs: distributions and asserts do
+DEMANDS = ('multinomial', 'poisson', 'bernoulli', 'binary_cross_entropy',
+           'all', '_is_all_true')
 # how many layers an input's channels are looked for
 RECENT = 6
 
@@ -60,6 +63,7 @@ class Observer(TorchFunctionMode):
         hidden (list[str]): Operators that ran in code which Python does not
             see, such as a scripted module's.
         has_roots (bool): Whether a function ran that wants positive numbers.
+        demands (bool): Whether one ran that may refuse numbers.
         written (Written): Parameters that a run writes to.
     """
 
@@ -79,7 +83,7 @@ class Observer(TorchFunctionMode):
         self._order: dict[int, nn.Module] = {}
         self._shifted: Tensor | None = None
         self._batches: list[int] = []
-        self.has_roots = False
+        self.has_roots = self.demands = False
         self.written = Written(model)
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
@@ -187,7 +191,9 @@ class Observer(TorchFunctionMode):
             while len(calls.inputs) < self.runs:
                 calls.inputs.append([])
             dim = find_channel_dim(value, self._recent)
-            calls.inputs[-1].append((value.shape, dim))
+            # a nested one has no shape
+            dense = value.to_padded_tensor(0.) if value.is_nested else value
+            calls.inputs[-1].append((dense.shape, dim))
             calls.layers = list(reversed(self._order.values()))
         out = self._within(run)
         if isinstance(value, Tensor) and not value.is_inference():
@@ -210,6 +216,7 @@ class Observer(TorchFunctionMode):
         if name in SHIFTS and any(
                 isinstance(arg, (int, float)) for arg in args):
             self._shifted = out
+        self.demands |= name in DEMANDS
         name = name.strip('_')
         self.has_roots |= name in ROOTS and (name != 'pow' or any(
             isinstance(arg, float) and arg % 1 for arg in args))

@@ -15,6 +15,8 @@ class ActPerWidth(nn.Module):
         build (Callable): Makes the activation of a width.
         widths (iterable of int): Every width that arrives.
         channel_dim (int): The channels' dimension. Defaults to 1.
+        otherwise (nn.Module, optional): For any other width: what was there
+            before, where code that has not run calls it.
 
     Shape:
         As the activations': (N, C, *), C one of ``widths``.
@@ -26,19 +28,23 @@ class ActPerWidth(nn.Module):
     def __init__(self,
                  build: Callable[[int], nn.Module],
                  widths: Iterable[int],
-                 channel_dim: int = 1) -> None:
+                 channel_dim: int = 1,
+                 otherwise: nn.Module | None = None) -> None:
         super().__init__()
         self.channel_dim = channel_dim
+        self.otherwise = otherwise
         self.acts = nn.ModuleDict({str(w): build(w) for w in widths})
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the activation of ``x``'s width.
 
         Raises:
-            ValueError: There is none.
+            ValueError: There is none, and nothing otherwise.
         """
         width = str(x.size(self.channel_dim))
         if width not in self.acts:
+            if self.otherwise is not None:
+                return self.otherwise(x)
             raise ValueError(
                 f'An activation for the widths {", ".join(self.acts)} got an '
                 f'input of shape {tuple(x.shape)} with {width} channels: '

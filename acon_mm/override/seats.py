@@ -47,6 +47,7 @@ class Seat:
         run (Run, optional): What reached it.
         first_calls (int): How often it ran in the first pass, in eval mode.
         most_calls (int): The most often in any.
+        elsewhere (bool): Whether code that has not run calls it as well.
         new (nn.Module, optional): The replacement, once it is built.
     """
     path: str
@@ -64,6 +65,7 @@ class Seat:
     run: object = None
     first_calls: int = 0
     most_calls: int = 1
+    elsewhere: bool = False
     new: nn.Module | None = None
 
     @property
@@ -231,8 +233,15 @@ def _seat(path: str, owner: nn.Module, name: str, group: list[Calls],
     first = group[0]
     kind = first.name if first.act is None else type(first.act).__name__
     return Seat(path, owner, name, first.act, kind, first.start,
-                first.stock, features_of(group), calls,
+                first.stock, _features(first.act, group), calls,
                 any(one.inplace for one in group), first.layers,
                 first_calls=sum(len(one.inputs[0]) for one in group),
                 most_calls=max(sum(map(len, run)) for run in zip_longest(
                     *(one.inputs for one in group), fillvalue=())))
+
+
+def _features(act: nn.Module | None, group: list[Calls]) -> set[Features]:
+    """Channels of the inputs; those of slopes are in dimension 1."""
+    if isinstance(act, nn.PReLU) and act.num_parameters > 1:
+        return {Features(act.num_parameters)}
+    return features_of(group)

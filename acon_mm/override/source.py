@@ -166,6 +166,16 @@ def function_calls(method: types.FunctionType) -> dict[int, str]:
     return found
 
 
+@functools.cache
+def attribute_calls(method: types.FunctionType) -> dict[int, str]:
+    """Attributes of ``self`` that a method calls, by their node."""
+    tree = parse(method)
+    arguments = tree and tree.args.posonlyargs + tree.args.args
+    return {index: path for index, node in enumerate(nodes_of(method))
+            if arguments and isinstance(node, ast.Call)
+            and (path := attribute_path(node.func, arguments[0].arg))}
+
+
 def set_parents(tree: ast.AST) -> None:
     """Give each node below ``tree`` its ``parent``."""
     for node in ast.walk(tree):

@@ -22,6 +22,7 @@ from acon_mm.override.seats import Seat
 from acon_mm.override.verify import sound
 from acon_mm.own_stream import own_stream
 from acon_mm.probe.running import runnable
+from acon_mm.probe.state import Noting, Written, undisturbed
 from acon_mm.width import Features
 
 
@@ -88,6 +89,7 @@ def swap_activations(model: nn.Module,
         if verify:
             new = _verified(model, found, new, report)
     install(new)
+    _retire(found, new)
     _freeze_new(model)
     _fill(report, found, chosen, new)
     report.log()
@@ -106,6 +108,15 @@ def _verified(model: nn.Module, found: Found, seats: list[Seat],
                 report.leave(seat.path, seat.kind, bad[seat.path],
                              seat.most_calls)
     return [seat for seat in seats if seat in kept]
+
+
+def _retire(found: Found, new: list[Seat]) -> None:
+    """A PReLU that nothing calls any more gets no gradient."""
+    kept = {id(seat.old) for seat in found.seats
+            if seat.elsewhere or not any(seat is one for one in new)}
+    for seat in new:
+        if seat.calls and seat.old is not None and id(seat.old) not in kept:
+            seat.old.requires_grad_(False)
 
 
 def _fill(report: SwapReport, found: Found, chosen: list[Seat],
@@ -142,12 +153,15 @@ def _freeze_new(model: nn.Module) -> None:
     The new modules follow; the old ones stay in the modes that they had.
     """
     new = placed_parts(model)
-    modes = [(module, module.training) for module in model.modules()]
-    with contextlib.suppress(Exception):  # another `train`, of a trainer say
-        model.train()
-    for module, training in modes:
-        module.training = training and (
-            module.training or id(module) not in new)
+    written = Written(model)
+    with undisturbed(model):  # LoRA merges weights in its `train`
+        with contextlib.suppress(Exception), Noting(written):
+            model.train()  # of a trainer, say
+        written.give_back()
+        eval_only = [module for module in model.modules()
+                     if id(module) in new and not module.training]
+    for module in eval_only:
+        module.training = False
 
 
 def _build_all(seats: list[Seat], act_cfg: dict, model: nn.Module,
@@ -177,13 +191,15 @@ def _build_all(seats: list[Seat], act_cfg: dict, model: nn.Module,
 
 def _build(seat: Seat, act_cfg: dict, model: nn.Module) -> nn.Module:
     """The new activation, one for each width where there are several."""
-    if len(seat.features) < 2:
-        new = _build_act(seat, act_cfg, next(iter(seat.features), None))
-    else:
+    otherwise = seat.old if seat.elsewhere and not seat.calls else None
+    if len(seat.features) > 1 or seat.features and otherwise:
         by_width = {features.width: features for features in seat.features}
         new = ActPerWidth(
             lambda width: _build_act(seat, act_cfg, by_width[width]),
-            sorted(by_width), next(iter(seat.features)).channel_dim)
+            sorted(by_width), next(iter(seat.features)).channel_dim,
+            otherwise)
+    else:
+        new = _build_act(seat, act_cfg, next(iter(seat.features), None))
     reference = next(
         (p for module in (seat.owner, model) for p in module.parameters()
          if p.is_floating_point()), None)

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import torch
 import torch.nn as nn
 from torch import Tensor
@@ -79,7 +80,8 @@ def _problem(model: nn.Module, run: Run, seats: Sequence[Seat],
         return _problem(model, run, seats, suspects)
     if broken and not _has_backward(model, run):  # it is the model's own way
         broken = None
-    return problem or broken or _root_problem(model, run, seats)
+    return problem or broken or _refusal(model, run, seats) or (
+        _root_problem(model, run, seats))
 
 
 def _first_problem(run: Run, seats: Sequence[Seat], suspects: Sequence[Seat],
@@ -116,11 +118,14 @@ def _training_problem(run: Run,
         return None, False
     outputs: list[Tensor] = []
     for seed in range(PASSES):
+        if not parameters:  # another width may be drawn
+            call(run.module, run.feed.second(), training=True, seed=seed)
+            continue
         seen, grads = _gradients(run, parameters, seed)
         outputs = outputs or seen
         parameters = [p for p, grad in zip(parameters, grads or ())
                       if grad is None]
-        if not parameters or not _has_drawn(seed):
+        if not (_has_drawn if parameters else _has_chosen)(seed):
             break
     alike = not run.trains or run.alike(1, outputs)
     return 'no gradient reaches it' if parameters else None, alike
@@ -151,6 +156,22 @@ def _repeats(model: nn.Module, run: Run) -> bool:
     return run.unsteady == [set(), set()]
 
 
+def _refusal(model: nn.Module, run: Run, seats: Sequence[Seat]) -> str | None:
+    """What is said of ACON's numbers by what wants no negative ones."""
+    if not run.observer.demands:
+        return None
+    with installed(seats), undisturbed(model, run.written), torch.no_grad():
+        try:
+            run.first()
+            with _leaking(seats):
+                run.first()
+                if run.trains:
+                    run.second()
+        except Exception as error:
+            return f'fails on what ACON gives: {first_line(error)}'
+    return None
+
+
 def _root_problem(model: nn.Module, run: Run,
                   seats: Sequence[Seat]) -> str | None:
     """Whether a root or a logarithm gets ACON's small negative numbers."""
@@ -179,8 +200,16 @@ def _has_backward(model: nn.Module, run: Run) -> bool:
 def _has_drawn(seed: int) -> bool:
     """Whether numbers were drawn since they were seeded."""
     fresh = torch.Generator().manual_seed(seed).get_state()
-    return not torch.equal(torch.get_rng_state(), fresh) or (
-        random.getstate() != random.Random(seed).getstate())
+    return not torch.equal(
+        torch.get_rng_state(), fresh) or _has_chosen(seed)
+
+
+def _has_chosen(seed: int) -> bool:
+    """The same of the numbers by which branches and widths are chosen."""
+    numpys = np.random.RandomState(seed).get_state(legacy=False)
+    now = np.random.get_state(legacy=False)
+    return random.getstate() != random.Random(seed).getstate() or (
+        now['state']['pos'] != numpys['state']['pos'])
 
 
 def _gradients(run: Run, parameters: list[Tensor],
@@ -256,6 +285,20 @@ def _stand_in(act: nn.Module, stock: Callable, traced: bool) -> Callable:
         return y + step
 
     return forward
+
+
+@contextlib.contextmanager
+def _leaking(seats: Sequence[Seat]) -> Iterator[None]:
+    """The new activations have a slope below zero, which training gives."""
+    acts = [act for seat in seats for act in _singles(seat.new)]
+    for act in acts:
+        vars(act)['forward'] = lambda x, own=act.forward: (
+            own(x) + .25 * x.clamp(max=0.))
+    try:
+        yield
+    finally:
+        for act in acts:
+            del vars(act)['forward']
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from acon_mm.probe.batches import detection_targets, training_batch
-from acon_mm.probe.shapes import LEAVES, Make, OfSize, likely
+from acon_mm.probe.shapes import MAKERS, Make, OfSize, likely
 
 # (height, width) of two runs; neither side nor the number of pixels is the
 # same in both. Larger ones are for models that pool the small away.
@@ -74,13 +74,13 @@ def feeds(module: nn.Module,
     if needed > 1:
         makers += [lambda n, h, w: new(h, h),  # who is next to whom
                    lambda n, h, w: new(n, h, h)]
-        mixed = [(make, *[_steps] * (needed - 1)) for make in makers[:LEAVES]]
+        mixed = [(make, *[_steps] * (needed - 1)) for make in makers[:MAKERS]]
         mixed += itertools.islice(
             itertools.product(makers, repeat=needed), MIXTURES)
     every = ((sizes, BATCHES) for sizes in _all_sizes(module, asked))
     for i, (sizes, batches) in enumerate(
             itertools.chain(every, [(SIZES[0], HALVED)])):
-        for chosen in [*mixed[:LEAVES], *alike, *mixed[LEAVES:]] if (
+        for chosen in [*mixed[:MAKERS], *alike, *mixed[MAKERS:]] if (
                 i < MIXED) else alike:
             yield Feed(*(
                 lambda chosen=chosen, size=size, count=count: (

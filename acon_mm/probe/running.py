@@ -1,5 +1,6 @@
 """What a run needs and what it gives."""
 import contextlib
+import gc
 import random
 from collections.abc import Iterator
 
@@ -100,6 +101,19 @@ def _near(ours: Tensor, theirs: Tensor) -> bool:
 
 
 @contextlib.contextmanager
+def without_collector() -> Iterator[None]:
+    """The many objects of a look at a model set off no garbage collection,
+    which would walk through all that a process holds."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@contextlib.contextmanager
 def runnable(model: nn.Module) -> Iterator[None]:
     """A model as it was built can run while this is entered.
 
@@ -117,7 +131,8 @@ def runnable(model: nn.Module) -> Iterator[None]:
             parameter.data = data.abs()
         for parameter, data in unset:
             parameter.data = torch.full_like(data, 0.02)
-        with without_deformable_kernels(), with_few_regions(model):
+        with without_deformable_kernels(), with_few_regions(model), (
+                without_collector()):
             yield
     finally:
         for parameter, data in signed + unset:

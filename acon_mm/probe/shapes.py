@@ -9,8 +9,8 @@ from torch import Tensor
 
 # pixels of an image from which on one is enough: attention takes gigabytes
 LARGE_IMAGE = 512**2
-# layers of a model that are tried as the one which takes the input
-LEAVES = 4
+# kinds of input that a model's layers take which are tried
+MAKERS = 8
 # frames, height and width of a clip that fits what has a fixed classifier
 CLIP = (16, 112, 112)
 # a tensor of a shape; what a number of images, their height and width make
@@ -35,7 +35,7 @@ def likely(module: nn.Module, new: Make) -> Iterator[OfSize]:
         map(_of_leaf, module.modules())))
     if any(True for _ in module.parameters()):  # in a scripted layer, say
         leaves['image', 3] = None
-    for name, width in itertools.islice(leaves, 2 * LEAVES):
+    for name, width in itertools.islice(leaves, MAKERS):
         yield lambda n, h, w, name=name, width=width: _SHAPES[name](
             new, n, width, h, w)
     yield from _of_a_video(module, new)

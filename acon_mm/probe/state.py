@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 # by the class whose methods change them: a subclass may have its own
 COLLECTIONS = (collections.OrderedDict, dict, list, set, collections.deque)
@@ -189,6 +190,18 @@ class Written:
     def give_back(self) -> None:
         """Undo what was written."""
         give_back(self._before.values())
+
+
+class Noting(TorchFunctionMode):
+    """Lets ``written`` note what runs while this is entered."""
+
+    def __init__(self, written: Written) -> None:
+        super().__init__()
+        self.written = written
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.written.note(func, args, kwargs or {})
+        return func(*args, **(kwargs or {}))
 
 
 def _memory(tensor: Tensor) -> int:
