@@ -9,7 +9,7 @@ where their channels are, ``source`` where in the code a call is. From that
 ``find`` makes ``seats``. ``install`` puts activations there: ``seated`` gives
 each call one of its own by ``rewriting`` the method, with the ``joined_norm``
 in front of it; ``per_width`` each width of one call. ``verify`` runs the
-result again.
+result again, with ``stand_ins`` on the seats.
 """
 from acon_mm.override.placement import NothingToSwap
 from acon_mm.override.report import SwapReport

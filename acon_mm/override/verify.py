@@ -2,17 +2,17 @@
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn as nn
 from torch import Tensor
 
-from acon_mm.base import AconBase
 from acon_mm.override.install import installed
 from acon_mm.override.runs import Run, first_line
 from acon_mm.override.seats import Seat
+from acon_mm.override.stand_ins import as_stock, counted, leaking
 from acon_mm.probe.running import call, differing, tensors
 from acon_mm.probe.state import undisturbed
 
@@ -61,16 +61,16 @@ def _problem(model: nn.Module, run: Run, seats: Sequence[Seat],
         except Exception as error:  # code that no rewriting fits
             return f'cannot be put there: {first_line(error)}'
         stack.enter_context(undisturbed(model, run.written))
-        count = stack.enter_context(_counted(seats))
+        count = stack.enter_context(counted(seats))
         try:
-            with _as_stock(seats), torch.no_grad():
+            with as_stock(seats), torch.no_grad():
                 problem = _first_problem(run, seats, suspects, count)
         except Exception as error:
             return f'fails: {first_line(error)}'
         alike = problem is not None
         if not alike:
             try:
-                with _as_stock(seats, traced=True), torch.enable_grad():
+                with as_stock(seats, traced=True), torch.enable_grad():
                     problem, alike = _training_problem(run, seats)
             except Exception as error:
                 broken = f'no backward pass: {first_line(error)}'
@@ -136,8 +136,8 @@ def _second_problem(model: nn.Module, run: Run, seats: Sequence[Seat],
     """In training mode: other outputs, exactly."""
     if not run.trains:
         return None
-    with installed(seats), undisturbed(model, run.written), _counted(seats), (
-            _as_stock(seats)), torch.no_grad():
+    with installed(seats), undisturbed(model, run.written), counted(seats), (
+            as_stock(seats)), torch.no_grad():
         try:
             run.first()  # as before, for what is kept
             alike = run.alike(1, run.second())
@@ -163,7 +163,7 @@ def _refusal(model: nn.Module, run: Run, seats: Sequence[Seat]) -> str | None:
     with installed(seats), undisturbed(model, run.written), torch.no_grad():
         try:
             run.first()
-            with _leaking(seats):
+            with leaking(seats):
                 run.first()
                 if run.trains:
                     run.second()
@@ -247,69 +247,3 @@ def _gradients_by_backward(run: Run, parameters: list[Tensor],
     finally:
         for parameter, grad in saved:
             parameter.grad = grad
-
-
-@contextlib.contextmanager
-def _as_stock(seats: Sequence[Seat], traced: bool = False) -> Iterator[None]:
-    """The new activations compute what those did that they replace.
-
-    Nothing is done in place, as ACON does nothing in place. Where gradients
-    are ``traced`` they are ACON's own all the same.
-    """
-    acts = [(act, seat) for seat in seats for act in _singles(seat.new)]
-    for act, seat in acts:
-        vars(act)['forward'] = _stand_in(act, seat.stock, traced)
-    try:
-        yield
-    finally:
-        for act, _ in acts:
-            del vars(act)['forward']
-
-
-def _singles(new: nn.Module) -> list[nn.Module]:
-    own = [act for act in new.modules() if isinstance(act, AconBase)]
-    return own or [new]
-
-
-def _stand_in(act: nn.Module, stock: Callable, traced: bool) -> Callable:
-    own = act.forward
-
-    def forward(x: Tensor) -> Tensor:
-        if not traced:
-            if isinstance(act, AconBase):
-                act.check_input(x)
-            return stock(x)
-        y = own(x)
-        with torch.no_grad():
-            step = stock(x) - y
-        return y + step
-
-    return forward
-
-
-@contextlib.contextmanager
-def _leaking(seats: Sequence[Seat]) -> Iterator[None]:
-    """The new activations have a slope below zero, which training gives."""
-    acts = [act for seat in seats for act in _singles(seat.new)]
-    for act in acts:
-        vars(act)['forward'] = lambda x, own=act.forward: (
-            own(x) + .25 * x.clamp(max=0.))
-    try:
-        yield
-    finally:
-        for act in acts:
-            del vars(act)['forward']
-
-
-@contextlib.contextmanager
-def _counted(seats: Sequence[Seat]) -> Iterator[Counter]:
-    count: Counter = Counter()
-    # hooks of one that was shared are those of each that takes its place
-    handles = [seat.new.register_forward_pre_hook(
-        lambda module, _, seat=seat: count.update(
-            [id(seat)] if module is seat.new else [])) for seat in seats]
-    try:
-        yield count
-    finally:
-        for handle in handles:
-            handle.remove()
