@@ -1,4 +1,4 @@
-"""A learning rate with which a warm start can move."""
+"""A learning rate with which the slopes of activations can move."""
 from typing import Any
 
 from mmengine.logging import print_log
@@ -9,8 +9,10 @@ from torch import nn
 from acon_mm.base import AconBase
 from acon_mm.starts import is_number
 
-# docs/transfer.md has fine-tunings with 1, 30 and 100
+# docs/transfer.md has trainings with 1, 30 and 100
 RATE = 100.
+# the largest learning rate that a slope had there
+LARGEST = .1
 # the word of ``paramwise_cfg`` for another
 ACT_LR_MULT = 'act_lr_mult'
 # whose own parameters, but for those of the beta net, are slopes
@@ -18,18 +20,18 @@ SLOPED = (AconBase, nn.PReLU)
 
 
 class SlopeRates(DefaultOptimWrapperConstructor):
-    """MMEngine's default, where a warm start can move.
+    """MMEngine's default, where slopes can move.
 
     Adam and its kin move a parameter by the learning rate a step, whatever
     its gradient. Weights are some hundredths large and slopes are 1: at the
-    same rate a fine-tuning ends with the slopes that it began with, and what
-    was ReLU stays ReLU. So p1, p2 and beta of activations that begin as what
-    they replaced (``init='match'``) train at :data:`RATE` times the rate, and
-    are not decayed. All else gets what MMEngine's default gives it.
+    same rate a training ends with the slopes that it began with, and what
+    was ReLU stays ReLU. So p1, p2 and beta of ACON's activations train at
+    :data:`RATE` times the rate, :data:`LARGEST` at most, and are not decayed.
+    All else gets what MMEngine's default gives it.
 
     The step of SGD grows with the gradient: there the rate is the config's.
-    ``paramwise_cfg.act_lr_mult`` says another factor, for any optimizer and
-    start, and for PReLU's slopes as well. A key of
+    ``paramwise_cfg.act_lr_mult`` says another factor, for any optimizer, and
+    for PReLU's slopes as well. A key of
     ``paramwise_cfg.custom_keys`` that names activations (``act2``, not
     ``backbone``) has the last word.
 
@@ -56,11 +58,10 @@ class SlopeRates(DefaultOptimWrapperConstructor):
         inner = model.module if hasattr(model, 'module') else model
         slopes = self._slopes(inner)
         if slopes:
-            which = ('p1, p2 and beta that begin as what they replaced'
-                     if self.given is None else 'slopes of activations')
             print_log(
-                f'{len(slopes)} {which} train at {self.given or RATE:g} times '
-                'the learning rate, and are not decayed.', logger='current')
+                f'{len(slopes)} slopes of activations train at '
+                f'{self.factor(self.base_lr):g} times the learning rate, and '
+                'are not decayed.', logger='current')
         if not slopes or self.paramwise_cfg:
             return super().__call__(model)
         own: list[nn.Parameter] = []
@@ -90,14 +91,19 @@ class SlopeRates(DefaultOptimWrapperConstructor):
             return {}
         return {
             id(parameter): name for module in model.modules()
-            if self.given and isinstance(module, SLOPED)
-            or isinstance(module, AconBase) and module.init == 'match'
+            if isinstance(module, SLOPED if self.given else AconBase)
             for name, parameter in module.named_parameters(recurse=False)
             if parameter.requires_grad}
 
     def _options(self, lr: Any) -> dict[str, float]:
         decay = {} if self.base_wd is None else dict(weight_decay=0.)
-        return dict(lr=(self.given or RATE) * lr, **decay)
+        return dict(lr=self.factor(lr) * lr, **decay)
+
+    def factor(self, lr: float) -> float:
+        """By which the slopes' rate is larger than ``lr``."""
+        if self.given or not lr:  # nothing moves at a rate of 0
+            return self.given or 1.
+        return max(1., min(RATE, LARGEST / lr))
 
     def _has_own_key(self, act: str, slope: str) -> bool:
         """Whether the key that MMEngine takes, the longest, is in more than

@@ -1,4 +1,4 @@
-"""The learning rate of p1, p2 and beta where a network begins as ReLU."""
+"""The learning rate of p1, p2 and beta."""
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from torch import nn
 
 import acon_mm
 
-LR, DECAY = .01, .1
+LR, DECAY = .001, .1
 ADAMS = ['Adam', 'AdamW', 'NAdam']
 
 
@@ -89,9 +89,28 @@ def test_the_beta_net_learns_as_other_layers_do():
 
 
 @pytest.mark.parametrize('init', ['paper', 'leaky'])
-def test_a_start_of_its_own_has_the_rate_of_the_config(init):
+def test_every_start_can_move(init):
     model = Net(init)
-    assert set(rates(model, wrapper(model)).values()) == {(1., DECAY)}
+    own = slopes(rates(model, wrapper(model)))
+    assert len(own) == 6 and set(own.values()) == {(100., 0.)}
+
+
+@pytest.mark.parametrize('lr, factor', [(1e-4, 100.), (.004, 25.), (.5, 1.),
+                                        (0., 1.)])
+def test_no_slope_moves_by_more_than_was_measured(lr, factor):
+    model = Net()
+    optim_wrapper = build_optim_wrapper(
+        model, dict(optimizer=dict(type='AdamW', lr=lr)))
+    rest, own = (group['lr']
+                 for group in optim_wrapper.optimizer.param_groups)
+    assert rest == lr and own == pytest.approx(factor * lr)
+
+
+def test_a_rate_of_zero_is_one():
+    model = Net()
+    own = slopes(rates(model, wrapper(model, custom_keys=dict(
+        backbone=dict(lr_mult=0.)))))
+    assert set(own.values()) == {(0., 0.)}
 
 
 def test_sgd_steps_by_the_gradient_and_keeps_the_rate_of_the_config():
@@ -199,8 +218,8 @@ def train(folder, steps, resume=False):
 def test_a_training_needs_no_word_of_it(tmp_path):
     slopes, log = train(tmp_path / 'whole', 4)
     assert (slopes.abs() > .05).all()  # by up to .1 a step
-    assert log.count('6 p1, p2 and beta that begin as what they replaced '
-                     'train at 100 times the learning rate') == 1
+    assert log.count('6 slopes of activations train at 100 times the '
+                     'learning rate') == 1
     train(tmp_path / 'parts', 2)
     resumed, _ = train(tmp_path / 'parts', 4, resume=True)
     torch.testing.assert_close(resumed, slopes)

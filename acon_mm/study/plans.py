@@ -1,9 +1,10 @@
 """The studies that are built in: what is trained, how often."""
 from typing import NamedTuple
 
-BASELINES = ('ReLU', 'SiLU', 'PReLU', 'AconC:init=paper',
-             'PReLU:init=0,lr_mult=100')
-# what a first look needs, in the order of the runs
+BASELINES = ('ReLU', 'SiLU', 'PReLU', 'PReLU:lr_mult=100',
+             'PReLU:init=0,lr_mult=100', 'AconC:init=paper',
+             'AconC:init=paper,lr_mult=1')
+# SGD's; what a first look needs, in the order of the runs
 CORE = ('ReLU', 'PReLU', 'AconC:init=leaky', 'SiLU', 'AconC:init=paper')
 MORE = ('AconC:init=match', 'AconC:p1=1,p2=0,beta=1',
         'MetaAconC:init=leaky', 'MetaAconC:init=paper')
@@ -12,16 +13,20 @@ FAMILY = (
     'AconB:init=paper',
     'MetaAconC:init=leaky,level=layer', 'MetaAconC:init=leaky,level=pixel',
     'AconC:p1=1,p2=0.25,beta=10')
-DENSE = (*CORE, 'AconC:init=match', 'MetaAconC:init=leaky,norm_cfg=None')
+# AdamW's; its slopes train at 100 times the rate by default
+SCRATCH = ('ReLU', 'PReLU', 'AconC:init=leaky,lr_mult=100', 'SiLU',
+           'AconC:init=paper,lr_mult=1', 'AconC:init=leaky,lr_mult=1',
+           'PReLU:lr_mult=100', 'AconC:init=match,lr_mult=100',
+           'AconC:init=paper,lr_mult=100')
+DENSE = (*SCRATCH, 'MetaAconC:init=leaky,norm_cfg=None,lr_mult=100')
 
-
-# from trained ReLU networks, at 'all'; PReLU begins as ReLU too. AdamW's
-# slopes train at 100 times the rate by default
+# from trained ReLU networks, at 'all'; PReLU begins as ReLU too
 WARM = ('ReLU', 'AconC:init=match,lr_mult=100', 'AconC:init=match,lr_mult=1',
         'AconC:p1=1,p2=0,beta=1,lr_mult=100', 'PReLU:init=0',
         'PReLU:init=0,lr_mult=100',
         'AconC:init=match,lr_mult=30', 'AconC:init=match,open=1,lr_mult=1',
-        'AconC:p1=1,p2=0,beta=1', 'AconC:p1=1,p2=0,beta=1,lr_mult=30')
+        'AconC:p1=1,p2=0,beta=1,lr_mult=1',
+        'AconC:p1=1,p2=0,beta=1,lr_mult=30')
 # what the one-line override gives is the first
 DEFAULT = ('MetaAconC:init=match,placement=paper,lr_mult=100',
            'MetaAconC:init=match,lr_mult=100',
@@ -56,7 +61,8 @@ STUDIES: dict[str, tuple[Part, ...]] = {
              base='ReLU'),
         Part('shapes/retinanet_r18_fpn_400i_shapes.py', (*WARM, *DEFAULT), 5,
              base='ReLU'),
-        Part('study/cifar10_mobilenetv1-0.25x_8e.py', (*CORE, *MORE), 5),
+        Part('study/cifar10_mobilenetv1-0.25x_8e.py',
+             (*SCRATCH, 'MetaAconC:init=leaky,lr_mult=100'), 5),
         Part('study/cifar10_mobilenetv1-0.25x_8e.py', WARM, 5, base='ReLU')),
     # a GPU, runs of a few minutes each
     'large': (
