@@ -1,4 +1,5 @@
 """What the members of the ACON family share."""
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from acon_mm.act_cfg import check_keys
 from acon_mm.counted_keys import count_new_keys
 from acon_mm.functional.net import Norm
 from acon_mm.functional.norm import joined
-from acon_mm.functional.tracing import is_symbolic
+from acon_mm.functional.tracing import is_symbolic, is_traced
 from acon_mm.own_stream import draws_apart, seed_of_stream
 from acon_mm.starts import INITS, NAMED, Start, check_init, check_start
 
@@ -63,6 +64,7 @@ class AconBase(nn.Module):
         check_init(init, type(self).__name__, self.inits)
         check_channel_dim(channel_dim, type(self).__name__)
         self.num_channels: int | None = None
+        self.instead: Callable[[Tensor], Tensor] | None = None
         self.channel_dim = channel_dim
         self.init = init
         self.given_start = check_start(start, type(self).__name__)
@@ -173,8 +175,26 @@ class AconBase(nn.Module):
             return torch.nested.as_nested_tensor(
                 [self(part[None])[0] for part in x.unbind()],
                 layout=x.layout)
+        if self.instead is not None and self.is_foreign(x):
+            return self.of_foreign(x)
         self.check_input(x)
         return None
+
+    @torch.jit.unused
+    def is_foreign(self, x: Tensor) -> bool:
+        """Whether :meth:`check_input` refuses an input."""
+        if is_symbolic(x) or x.is_nested or self.num_channels is None:
+            return False
+        dim, dims = self.channel_dim, x.dim()
+        return dims < 2 or not -dims <= dim < dims or dim % dims == 0 or (
+            x.size(dim) != self.num_channels)
+
+    @torch.jit.unused
+    def of_foreign(self, x: Tensor) -> Tensor:
+        """A sample alone by itself; else what an override replaced."""
+        if x.dim() == 1 and x.size(0) == self.num_channels:
+            return self(x[None])[0]
+        return of_unseen(self, x)
 
     @torch.jit.unused
     def check_input(self, x: Tensor) -> None:
@@ -211,6 +231,16 @@ class AconBase(nn.Module):
             f', channel_dim={self.channel_dim}')
         start = f', start={self.given_start}' if self.given_start else ''
         return f'{self.num_channels}{dim}, init={self.init!r}{start}'
+
+
+def of_unseen(act: nn.Module, x: Tensor) -> Tensor:
+    """What was there before an override, on an input that none has seen."""
+    if not is_traced(x):
+        warnings.warn(
+            f'{act} got an input of shape {tuple(x.shape)}, which no pass of '
+            'swap_activations() has shown: what was there before runs on it. '
+            'Give inputs=... that show it.', stacklevel=2)
+    return act.instead(x)
 
 
 def check_channel_dim(channel_dim: Any, name: str) -> None:

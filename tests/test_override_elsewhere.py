@@ -1,4 +1,5 @@
 """What a pass does not show: other branches, other widths, other modes."""
+import pickle
 import random
 
 import pytest
@@ -66,13 +67,17 @@ class Auxiliary(nn.Module):
 def test_another_width_of_code_that_has_not_run_has_what_was_there():
     model = Auxiliary(5)
     report = swap(model)
-    assert widths(model) == {'relu.acts.4': 4}
+    assert widths(model) == dict(relu=4)
     assert left(report) == dict(relu=ELSEWHERE)
     act, = acons(model).values()
     act.p1.data.fill_(2.)
     hidden = act(model.a(IMAGE))
     torch.testing.assert_close(model(IMAGE), hidden)
-    torch.testing.assert_close(model(IMAGE, True), F.relu(model.b(hidden)))
+    with pytest.warns(UserWarning, match='shape .2, 5, 5, 5., which no pass'):
+        last = model(IMAGE, True)
+    torch.testing.assert_close(last, F.relu(model.b(hidden)))
+    twin = pickle.loads(pickle.dumps(model))
+    torch.testing.assert_close(twin(IMAGE, True), last)
 
 
 def test_the_same_width_there_has_the_same_activation():

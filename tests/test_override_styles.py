@@ -106,7 +106,8 @@ def test_a_method_that_is_kept_as_well_is_swapped_there_too(name):
 def test_code_of_several_methods_is_no_ones():
     report = swap_activations(build(CASES['ActivatedByADecorator']),
                               dict(type='AconC'), 'all')
-    assert report.functional == [('wrapper', 'relu')] * 2
+    assert report.functional == [('wrapper', 'relu')] * 2 + [
+        ('first', 'relu'), ('second', 'relu')]
     assert {entry.reason for entry in report.left} == {'never called'}
 
 

@@ -1,11 +1,18 @@
 """Every activation of a model: seats, and what no swap can reach."""
+import functools
+import types
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch.nn as nn
 
 from acon_mm.override.calls import Calls
-from acon_mm.override.kinds import is_unmatched, start_of, stock_module
+from acon_mm.override.kinds import (
+    function_name,
+    is_unmatched,
+    start_of,
+    stock_module,
+)
 from acon_mm.override.registered import activations
 from acon_mm.override.runs import Refused, Run, may_activate, observe
 from acon_mm.override.seats import Seat, find_seats
@@ -47,8 +54,9 @@ class Found:
         no run of its parts has shown well."""
         unseen = [seat.path for seat in self.seats if not (
             seat.ran and seat.features)] + [path for path, _ in self.unreached]
-        return next((one for one in self.refused if any(
-            _is_inside(path, one.path) for path in unseen)), None)
+        return next((one for one in self.refused if _keeps_function(
+            one.module) or any(_is_inside(path, one.path)
+                               for path in unseen)), None)
 
     def why_none(self, name: str) -> str:
         """How a sentence about ``name`` ends that has no seat."""
@@ -101,7 +109,7 @@ def find(model: nn.Module, inputs: tuple | dict | None = None) -> Found:
     found.left += [(path, type(module).__name__, 'ACON cannot start like it')
                    for path, module in model.named_modules()
                    if is_unmatched(module)]
-    found.unreached += _unreached(model, reached, found.refused)
+    found.unreached += _unreached(model, reached)
     for path, act in _calls_elsewhere(model, reached, seen):
         found.left.append((path, type(act).__name__, ELSEWHERE))
         for seat in found.seats:
@@ -132,17 +140,12 @@ def _seat(found: Found, run: Run, calls: list[Calls],
 
 
 def _unreached(model: nn.Module, reached: dict[tuple, set[int | None]],
-               refused: list[Refused]) -> Iterator[tuple[str, str]]:
-    """Calls of functions that no pass has shown, from the source.
-
-    Those of ``forward``, of other methods that were seen, and all of what
-    did not run.
-    """
-    blind = {id(one.module) for one in refused}
+               ) -> Iterator[tuple[str, str]]:
+    """Calls of functions that no pass has shown, from the source."""
     for path, module in model.named_modules():
         for name, method in methods_of(type(module)).items():
             key = id(module), method
-            if name == 'forward' or key in reached or id(module) in blind:
+            if not name.startswith('__'):
                 for index, function in function_calls(method).items():
                     if index not in reached.get(key, ()):
                         yield f'{path}.{name}'.lstrip('.'), function
@@ -156,7 +159,7 @@ def _calls_elsewhere(model: nn.Module, reached: dict[tuple, set[int | None]],
         for name, method in methods_of(type(module)).items():
             shown = reached.get((id(module), method), set())
             for index, called in attribute_calls(method).items() if (
-                    shown or name == 'forward') else ():
+                    not name.startswith('__')) else ():
                 act = module._modules.get(called)
                 if index not in shown and (id(module), called) in seen and (
                         start_of(act) is not None):
@@ -167,6 +170,14 @@ def _has_own_order(owner: nn.Module) -> bool:
     """Whether its layers may run in another order than they are in."""
     return isinstance(owner, (nn.ModuleList, nn.Sequential)) and (
         type(owner).forward is not nn.Sequential.forward)
+
+
+def _keeps_function(module: nn.Module) -> bool:
+    """Whether an attribute is an activation as a function."""
+    return any(function_name(getattr(value, 'func', value), (), {})
+               for value in vars(module).values() if isinstance(value, (
+                   types.FunctionType, types.BuiltinFunctionType,
+                   functools.partial)))
 
 
 def _is_inside(path: str, around: str) -> bool:

@@ -1,7 +1,7 @@
 """Which activations there are to swap, and how ACON starts like each."""
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn as nn
@@ -140,8 +140,18 @@ def stock_function(name: str, args: tuple,
     rest = [value for value in args[1:] if not isinstance(value, bool)]
     named = {key: value for key, value in kwargs.items()
              if key not in ('input', 'inplace')}
-    return lambda x: getattr(F, name, getattr(torch, name, None))(
-        x, *rest, **named)
+    return StockFunction(name, tuple(rest), named)
+
+
+class StockFunction(NamedTuple):
+    """A function of :func:`function_name`, which pickles."""
+    name: str
+    rest: tuple
+    named: dict[str, Any]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        function = getattr(F, self.name, getattr(torch, self.name, None))
+        return function(x, *self.rest, **self.named)
 
 
 def _leaky(slope: float | Tensor) -> Start:

@@ -12,6 +12,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 
+import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
@@ -63,6 +64,7 @@ class Observer(TorchFunctionMode):
         hidden (list[str]): Operators that ran in code which Python does not
             see, such as a scripted module's.
         has_roots (bool): Whether a function ran that wants positive numbers.
+        has_infinite (bool): Whether an activation got what is not finite.
         demands (bool): Whether one ran that may refuse numbers.
         written (Written): Parameters that a run writes to.
     """
@@ -83,7 +85,7 @@ class Observer(TorchFunctionMode):
         self._order: dict[int, nn.Module] = {}
         self._shifted: Tensor | None = None
         self._batches: list[int] = []
-        self.has_roots = self.demands = False
+        self.has_roots = self.has_infinite = self.demands = False
         self.written = Written(model)
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
@@ -195,6 +197,9 @@ class Observer(TorchFunctionMode):
             dense = value.to_padded_tensor(0.) if value.is_nested else value
             calls.inputs[-1].append((dense.shape, dim))
             calls.layers = list(reversed(self._order.values()))
+            with contextlib.suppress(RuntimeError), (  # of vmap, or meta
+                    torch._C.DisableTorchFunction()):
+                self.has_infinite |= not dense.isfinite().all()
         out = self._within(run)
         if isinstance(value, Tensor) and not value.is_inference():
             calls.tensors.append((value, value._version))

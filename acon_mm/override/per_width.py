@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 import torch.nn as nn
 from torch import Tensor
 
+from acon_mm.base import of_unseen
+
 
 class ActPerWidth(nn.Module):
     """Activations of different widths behind one call.
@@ -15,8 +17,6 @@ class ActPerWidth(nn.Module):
         build (Callable): Makes the activation of a width.
         widths (iterable of int): Every width that arrives.
         channel_dim (int): The channels' dimension. Defaults to 1.
-        otherwise (nn.Module, optional): For any other width: what was there
-            before, where code that has not run calls it.
 
     Shape:
         As the activations': (N, C, *), C one of ``widths``.
@@ -28,23 +28,22 @@ class ActPerWidth(nn.Module):
     def __init__(self,
                  build: Callable[[int], nn.Module],
                  widths: Iterable[int],
-                 channel_dim: int = 1,
-                 otherwise: nn.Module | None = None) -> None:
+                 channel_dim: int = 1) -> None:
         super().__init__()
         self.channel_dim = channel_dim
-        self.otherwise = otherwise
+        self.instead: Callable[[Tensor], Tensor] | None = None
         self.acts = nn.ModuleDict({str(w): build(w) for w in widths})
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the activation of ``x``'s width.
 
         Raises:
-            ValueError: There is none, and nothing otherwise.
+            ValueError: There is none, and nothing ran there before.
         """
         width = str(x.size(self.channel_dim))
         if width not in self.acts:
-            if self.otherwise is not None:
-                return self.otherwise(x)
+            if self.instead is not None:
+                return of_unseen(self, x)
             raise ValueError(
                 f'An activation for the widths {", ".join(self.acts)} got an '
                 f'input of shape {tuple(x.shape)} with {width} channels: '

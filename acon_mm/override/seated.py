@@ -15,8 +15,14 @@ from typing import Any, NamedTuple
 import torch.nn as nn
 
 from acon_mm.override.joined_norm import activate_normed, hand_over_norm
+from acon_mm.override.kinds import (
+    FUNCTION_NAMES,
+    function_name,
+    start_of,
+    start_of_function,
+)
 from acon_mm.override.rewriting import rewrite
-from acon_mm.override.source import base_called, names_of
+from acon_mm.override.source import attribute_path, base_called, names_of
 
 # of PyTorch's own: what these hold is found by other ways
 KEPT = set(vars(nn.Module()))
@@ -35,12 +41,16 @@ class SeatedCall(NamedTuple):
             later.
         home (str): Which base's method it is, if ``super()`` alone reaches
             that.
+        kind (str): What it called: a function's name, or a class's.
+        start (tuple, optional): How ACON begins like that, in numbers.
     """
     method: str
     index: int
     seat: str
     copies: bool
     home: str = ''
+    kind: str = ''
+    start: tuple | None = None
 
 
 class Seated:
@@ -48,6 +58,32 @@ class Seated:
 
     seated_from: tuple[type, tuple[tuple[SeatedCall, ...], ...]]
     activate_normed = staticmethod(activate_normed)
+
+    def seat_instead(self, called: Any, seat: str, copies: bool, kind: str,
+                     start: tuple | None) -> Any:
+        """The seat in the place of what it replaces; ``called`` itself where
+        another activation is called there than any pass has shown."""
+
+        def call(*args, **kwargs):
+            if isinstance(called, nn.Module):
+                now, name = start_of(called), type(called).__name__
+            else:
+                function, given, named = called, args, kwargs
+                while isinstance(function, functools.partial):
+                    given = (*given, *function.args)
+                    named = {**function.keywords, **named}
+                    function = function.func
+                name = function_name(function, given, named)
+                now = None if name is None else start_of_function(
+                    name, given, named)
+            if now is None or name != kind or start not in (
+                    None, numbers_of(now)):
+                return called(*args, **kwargs)
+            value = args[0] if args else kwargs.get('input', next(
+                (v for k, v in kwargs.items() if k != 'inplace'), None))
+            return getattr(self, seat)(value.clone() if copies else value)
+
+        return call
 
     def __init_subclass__(cls) -> None:
         """No hook of a base class is for these."""
@@ -168,9 +204,19 @@ def _changed(cls: type[nn.Module], calls: list[SeatedCall],
 def _redirect_calls(calls: list[SeatedCall], tree: ast.FunctionDef) -> None:
     own = (tree.args.posonlyargs + tree.args.args)[0].arg
     nodes = list(ast.walk(tree))
-    for _, index, seat, copies, _ in calls:
+    local = {node.id for node in nodes if isinstance(node, ast.Name)
+             and isinstance(node.ctx, ast.Store)} | {
+                 node.arg for node in nodes if isinstance(node, ast.arg)}
+    for _, index, seat, copies, _, kind, start in calls:
         call = nodes[index]
         value = value_of(call)
+        if _may_call_another(call, value, local - {own}, own, kind):
+            call.func = ast.Call(
+                ast.Attribute(ast.Name(own, ast.Load()), 'seat_instead',
+                              ast.Load()),
+                [call.func, *map(ast.Constant, (seat, copies, kind, start))],
+                [])
+            continue
         call.func = ast.Attribute(ast.Name(own, ast.Load()), seat, ast.Load())
         call.args, call.keywords = [value], []
         if copies:
@@ -178,6 +224,31 @@ def _redirect_calls(calls: list[SeatedCall], tree: ast.FunctionDef) -> None:
             call.args = [ast.Call(clone, [], [])]
         else:
             hand_over_norm(call, own)
+
+
+def numbers_of(start: Any) -> tuple | None:
+    """A start in numbers, None where it has one for each channel."""
+    return tuple(map(float, start)) if start is not None and all(
+        isinstance(value, (int, float)) for value in start) else None
+
+
+def _may_call_another(call: ast.Call, value: ast.AST, local: set[str],
+                      own: str, kind: str) -> bool:
+    """Whether what is called, or its slope, is not the same each time."""
+    func = call.func
+    if kind == 'leaky_relu' and any(
+            isinstance(node, ast.Name) and node.id in local
+            for part in (*call.args, *(k.value for k in call.keywords))
+            if part is not value for node in ast.walk(part)):
+        return True
+    if isinstance(func, ast.Name):
+        return func.id in local
+    if isinstance(func, ast.Subscript):
+        return not isinstance(func.slice, ast.Constant)
+    if isinstance(func, ast.Attribute):
+        return value is not func.value and kind in FUNCTION_NAMES and (
+            attribute_path(func, own) is not None)
+    return True
 
 
 def value_of(call: ast.Call) -> ast.AST | None:

@@ -12,11 +12,12 @@ from acon_mm.override.calls import Calls
 from acon_mm.override.channels import features_of
 from acon_mm.override.registered import PLACED
 from acon_mm.override.rewriting import can_rewrite
-from acon_mm.override.seated import SeatedCall, value_of
+from acon_mm.override.seated import SeatedCall, numbers_of, value_of
 from acon_mm.override.source import (
     call_index,
     home_of,
     is_taken,
+    names_itself,
     nodes_of,
 )
 from acon_mm.starts import Start
@@ -171,6 +172,8 @@ def _located(group: list[Calls]) -> list[Located] | None:
         place = calls.place
         if place.method is None:
             return None
+        if names_itself(type(place.caller)):
+            return None
         home = home_of(type(place.caller), place.method)
         index = call_index(place.method, place.traceback)
         if home is None or index is None or home[1] == '__init__' or (
@@ -197,7 +200,11 @@ def _own_seats(located: list[Located], paths: dict[int, str]) -> list[Seat]:
             copies = any(c.overwritten for c in calls)
             seats.append(_seat(
                 f'{paths[caller_id]}.{name}'.lstrip('.'), caller, name,
-                calls, [SeatedCall(method, index, name, copies, home)]))
+                calls, [SeatedCall(
+                    method, index, name, copies, home,
+                    calls[0].name if calls[0].act is None
+                    else type(calls[0].act).__name__,
+                    numbers_of(calls[0].start))]))
     return seats
 
 

@@ -67,6 +67,20 @@ def home_of(cls: type[nn.Module], method: types.FunctionType,
                  for name in names_of(base, method)), None)
 
 
+@functools.cache
+def names_itself(cls: type[nn.Module]) -> bool:
+    """Whether a method says ``super(self.__class__, self)``, which never
+    ends in a subclass."""
+    return any(
+        isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'super'
+        and node.args and (
+            getattr(node.args[0], 'attr', '') == '__class__'
+            or isinstance(node.args[0], ast.Call))
+        for name, method in methods_of(cls).items() if name != '__init__'
+        and 'super' in method.__code__.co_names
+        for node in nodes_of(method))
+
+
 def base_called(cls: type, home: str) -> type:
     """The first base of a class that has a :func:`full_name`."""
     return next(base for base in cls.__mro__ if full_name(base) == home)

@@ -14,7 +14,7 @@ from acon_mm.override.find import Found, find
 from acon_mm.override.install import install
 from acon_mm.override.per_width import ActPerWidth
 from acon_mm.override.placement import Placement
-from acon_mm.override.registered import placed_parts
+from acon_mm.override.registered import PLACED, placed_parts
 from acon_mm.override.report import SwapReport
 from acon_mm.override.runs import Refused
 from acon_mm.override.seated import stock_class
@@ -89,6 +89,7 @@ def swap_activations(model: nn.Module,
         if verify:
             new = _verified(model, found, new, report)
     install(new)
+    _keep_stock(new)
     _retire(found, new)
     _freeze_new(model)
     _fill(report, found, chosen, new)
@@ -108,6 +109,16 @@ def _verified(model: nn.Module, found: Found, seats: list[Seat],
                 report.leave(seat.path, seat.kind, bad[seat.path],
                              seat.most_calls)
     return [seat for seat in seats if seat in kept]
+
+
+def _keep_stock(new: list[Seat]) -> None:
+    """For inputs of widths that no pass has shown."""
+    for seat in new:
+        # slopes would train there alone
+        if seat.new is not None and not isinstance(seat.old, nn.PReLU):
+            for act in seat.new.modules():
+                if isinstance(act, PLACED):
+                    act.instead = seat.stock
 
 
 def _retire(found: Found, new: list[Seat]) -> None:
@@ -191,17 +202,16 @@ def _build_all(seats: list[Seat], act_cfg: dict, model: nn.Module,
 
 def _build(seat: Seat, act_cfg: dict, model: nn.Module) -> nn.Module:
     """The new activation, one for each width where there are several."""
-    otherwise = seat.old if seat.elsewhere and not seat.calls else None
-    if len(seat.features) > 1 or seat.features and otherwise:
+    if len(seat.features) < 2:
+        new = _build_act(seat, act_cfg, next(iter(seat.features), None))
+    else:
         by_width = {features.width: features for features in seat.features}
         new = ActPerWidth(
             lambda width: _build_act(seat, act_cfg, by_width[width]),
-            sorted(by_width), next(iter(seat.features)).channel_dim,
-            otherwise)
-    else:
-        new = _build_act(seat, act_cfg, next(iter(seat.features), None))
+            sorted(by_width), next(iter(seat.features)).channel_dim)
     reference = next(
-        (p for module in (seat.owner, model) for p in module.parameters()
+        (p for module in (*seat.layers[:1], seat.owner, model)
+         for p in module.parameters()
          if p.is_floating_point()), None)
     if reference is not None:
         new.to(reference.device, reference.dtype)

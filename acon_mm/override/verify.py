@@ -175,7 +175,7 @@ def _refusal(model: nn.Module, run: Run, seats: Sequence[Seat]) -> str | None:
 def _root_problem(model: nn.Module, run: Run,
                   seats: Sequence[Seat]) -> str | None:
     """Whether a root or a logarithm gets ACON's small negative numbers."""
-    if not run.observer.has_roots:
+    if not (run.observer.has_roots or run.observer.has_infinite):
         return None
     with installed(seats), undisturbed(model, run.written), torch.no_grad():
         ours = run.first()
@@ -183,7 +183,10 @@ def _root_problem(model: nn.Module, run: Run,
     lost = any(own.isfinite().logical_not().sum()
                > theirs.isfinite().logical_not().sum()
                for own, theirs in zip(ours, run.outputs[0]))
-    return 'a root or a logarithm wants its output positive' if lost else None
+    if not lost:
+        return None
+    return ('infinite numbers come to it' if run.observer.has_infinite
+            else 'a root or a logarithm wants its output positive')
 
 
 def _has_backward(model: nn.Module, run: Run) -> bool:
