@@ -175,9 +175,10 @@ class AconBase(nn.Module):
             return torch.nested.as_nested_tensor(
                 [self(part[None])[0] for part in x.unbind()],
                 layout=x.layout)
-        if self.instead is not None and self.is_foreign(x):
+        if self.instead is None:
+            self.check_input(x)
+        elif self.is_foreign(x):
             return self.of_foreign(x)
-        self.check_input(x)
         return None
 
     @torch.jit.unused
@@ -237,7 +238,7 @@ def of_unseen(act: nn.Module, x: Tensor) -> Tensor:
     """What was there before an override, on an input that none has seen."""
     if not is_traced(x):
         warnings.warn(
-            f'{act} got an input of shape {tuple(x.shape)}, which no pass of '
+            f'{type(act).__name__} got an input of shape {tuple(x.shape)}, which no pass of '
             'swap_activations() has shown: what was there before runs on it. '
             'Give inputs=... that show it.', stacklevel=2)
     return act.instead(x)
