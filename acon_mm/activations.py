@@ -52,7 +52,7 @@ class AconA(AconBase):
                 scale: Optional[Tensor] = None,
                 shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
-            y = self.of_nested(x)
+            y = self.of_other(x)
             if y is not None:
                 return y
         return acon(x, 1., 0., self.beta, self.channel_dim, scale, shift)
@@ -94,7 +94,7 @@ class AconB(AconBase):
                 scale: Optional[Tensor] = None,
                 shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
-            y = self.of_nested(x)
+            y = self.of_other(x)
             if y is not None:
                 return y
         return acon(x, 1., self.p, self.beta, self.channel_dim, scale,
@@ -139,7 +139,7 @@ class AconC(AconBase):
                 scale: Optional[Tensor] = None,
                 shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
-            y = self.of_nested(x)
+            y = self.of_other(x)
             if y is not None:
                 return y
         return acon(x, self.p1, self.p2, self.beta, self.channel_dim, scale,

@@ -39,6 +39,10 @@ class AconBase(nn.Module):
     Keys that MMCV or a base config merges in (``inplace`` and the like, see
     :data:`acon_mm.act_cfg.INHERITED`) are accepted and ignored.
 
+    Attributes:
+        instead (Callable, optional): What an override has replaced, for
+            inputs of another width than it has seen.
+
     Raises:
         ValueError: ``num_channels`` not positive, an unknown ``init`` or
             key, a wrong ``start`` when building; another number of channels
@@ -164,9 +168,10 @@ class AconBase(nn.Module):
             self.init_weights()
 
     @torch.jit.unused
-    def of_nested(self, x: Tensor) -> Tensor | None:
+    def of_other(self, x: Tensor) -> Tensor | None:
         """The output of a nested tensor, which PyTorch's encoder makes of
-        padding; None of any other, which is checked.
+        padding, and of what :attr:`instead` is for; None of any other input,
+        which is checked.
 
         Raises:
             ValueError: As :meth:`check_input`.
@@ -238,9 +243,9 @@ def of_unseen(act: nn.Module, x: Tensor) -> Tensor:
     """What was there before an override, on an input that none has seen."""
     if not is_traced(x):
         warnings.warn(
-            f'{type(act).__name__} got an input of shape {tuple(x.shape)}, which no pass of '
-            'swap_activations() has shown: what was there before runs on it. '
-            'Give inputs=... that show it.', stacklevel=2)
+            f'{type(act).__name__} got an input of shape {tuple(x.shape)}, '
+            'which no pass of swap_activations() has shown: what was there '
+            'before runs on it. Give inputs=... that show it.', stacklevel=2)
     return act.instead(x)
 
 

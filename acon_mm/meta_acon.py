@@ -186,7 +186,7 @@ class MetaAconC(AconBase):
                 scale: Optional[Tensor] = None,
                 shift: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
-            y = self.of_nested(x)
+            y = self.of_other(x)
             if y is not None:
                 return y
             if self.level == 'channel' and not is_symbolic(x):
