@@ -145,6 +145,20 @@ def test_no_input_is_larger_than_memory():
     assert sizes and max(sizes) <= 2**24
 
 
+@pytest.mark.parametrize('divisor', [1, 32, 128])
+def test_two_runs_have_images_of_two_sizes_after_padding(scope, divisor):
+    scope('mmdet')
+    cfg = Config.fromfile(MMDET / 'faster-rcnn_r50_fpn_1x_coco.py').model
+    cfg.backbone.update(depth=18, init_cfg=None)
+    cfg.neck.in_channels = [64, 128, 256, 512]
+    cfg.data_preprocessor.pad_size_divisor = divisor
+    feed = next(feeds(MODELS.build(cfg)))
+    first, second = (
+        make()[1]['inputs'].shape for make in (feed.first, feed.second))
+    assert first[2] > second[2] and first[3] > second[3]
+    assert first[2] % divisor == second[2] % divisor == 0
+
+
 def test_an_untrained_first_stage_does_not_flood_the_second(scope):
     scope('mmdet')
     cfg = Config.fromfile(MMDET / 'faster-rcnn_r50_fpn_1x_coco.py').model

@@ -149,9 +149,11 @@ def _of_openmmlab(module: nn.Module, reference: Tensor) -> Iterator[Feed]:
         return (), dict(training_batch(
             module, size, reference.device, count), mode=mode)
 
-    # larger in the first, to tell the channels from the rest; or the same
-    # 320 for SSD, whose last maps of fewer pixels no convolution takes
-    for more, size in itertools.product((32, 128, 0), (64, 128, 320)):
+    step = getattr(module.data_preprocessor, 'pad_size_divisor', 1)
+    # larger in the first, padded too, to tell the channels from the rest; or
+    # the same. No convolution takes SSD's last maps of fewer pixels than 320
+    for least, size in itertools.product((32, 128, 0), (64, 128, 320)):
+        more = math.ceil(least / step) * step
         for first, second in (('tensor', 'loss'), ('tensor', 'tensor'),
                               ('loss', 'loss')):
             yield Feed(
