@@ -182,55 +182,44 @@ class AconBase(nn.Module):
                 layout=x.layout)
         if self.instead is None:
             self.check_input(x)
-        elif self.is_foreign(x):
-            return self.of_foreign(x)
+        elif self.refusal(x):
+            alone = x.dim() == 1 and x.size(0) == self.num_channels
+            return self(x[None])[0] if alone else of_unseen(self, x)
         return None
-
-    @torch.jit.unused
-    def is_foreign(self, x: Tensor) -> bool:
-        """Whether :meth:`check_input` refuses an input."""
-        if is_symbolic(x) or x.is_nested or self.num_channels is None:
-            return False
-        dim, dims = self.channel_dim, x.dim()
-        return dims < 2 or not -dims <= dim < dims or dim % dims == 0 or (
-            x.size(dim) != self.num_channels)
-
-    @torch.jit.unused
-    def of_foreign(self, x: Tensor) -> Tensor:
-        """A sample alone by itself; else what an override replaced."""
-        if x.dim() == 1 and x.size(0) == self.num_channels:
-            return self(x[None])[0]
-        return of_unseen(self, x)
 
     @torch.jit.unused
     def check_input(self, x: Tensor) -> None:
         """Refuse an input of another width."""
+        reason = self.refusal(x)
+        if reason is not None:
+            raise ValueError(reason)
+
+    @torch.jit.unused
+    def refusal(self, x: Tensor) -> str | None:
+        """Why it does not take an input, in a sentence; None if it does."""
+        name = type(self).__name__
         if is_symbolic(x) or x.is_nested:
-            return
+            return None
         if self.num_channels is None:
-            raise ValueError(
-                f'{type(self).__name__} does not know its width: build it '
-                'with num_channels=C.')
+            return (f'{name} does not know its width: build it with '
+                    'num_channels=C.')
         if x.dim() < 2:
-            raise ValueError(
-                f'{type(self).__name__} got an input of shape '
-                f'{tuple(x.shape)}: give at least two dimensions, (N, C).')
+            return (f'{name} got an input of shape {tuple(x.shape)}: give at '
+                    'least two dimensions, (N, C).')
         if not -x.dim() <= self.channel_dim < x.dim():
-            raise ValueError(
-                f'{type(self).__name__} with channel_dim={self.channel_dim} '
-                f'got an input of shape {tuple(x.shape)}, which has no such '
-                'dimension: set channel_dim.')
+            return (f'{name} with channel_dim={self.channel_dim} got an input '
+                    f'of shape {tuple(x.shape)}, which has no such dimension: '
+                    'set channel_dim.')
         if self.channel_dim % x.dim() == 0:
-            raise ValueError(
-                f'{type(self).__name__} with channel_dim={self.channel_dim} '
-                f'got an input of shape {tuple(x.shape)}, whose first '
-                'dimension is that of the samples: add it with x[None].')
+            return (f'{name} with channel_dim={self.channel_dim} got an input '
+                    f'of shape {tuple(x.shape)}, whose first dimension is '
+                    'that of the samples: add it with x[None].')
         if x.size(self.channel_dim) != self.num_channels:
-            raise ValueError(
-                f'{type(self).__name__} of {self.num_channels} channels got '
-                f'an input of shape {tuple(x.shape)} with '
-                f'{x.size(self.channel_dim)} channels in dimension '
-                f'{self.channel_dim}: set num_channels or channel_dim.')
+            return (f'{name} of {self.num_channels} channels got an input of '
+                    f'shape {tuple(x.shape)} with {x.size(self.channel_dim)} '
+                    f'channels in dimension {self.channel_dim}: set '
+                    'num_channels or channel_dim.')
+        return None
 
     def extra_repr(self) -> str:
         dim = '' if self.channel_dim == 1 else (

@@ -157,27 +157,6 @@ def test_methods_that_nobody_called_are_told():
     assert report.functional == [('loss', 'relu'), ('export', 'silu')]
 
 
-class Aggregated(nn.Module):
-    """The largest of a node's neighbours; one has none."""
-
-    def __init__(self):
-        super().__init__()
-        self.f, self.g = nn.Linear(8, 4), nn.Linear(4, 2)
-
-    def forward(self, x):
-        x = self.f(x)
-        most = x.new_full((len(x) + 1, 4), float('-inf')).scatter_reduce(
-            0, torch.zeros_like(x, dtype=torch.long), x, 'amax')
-        return F.relu(self.g(F.relu(most)))
-
-
-def test_infinite_numbers_keep_their_rectifier():
-    report = swap(model := Aggregated())
-    assert list(widths(model).values()) == [2]
-    assert list(left(report).values()) == ['infinite numbers come to it']
-    assert model(torch.randn(3, 8)).isfinite().all()
-
-
 class Halves(nn.Module):
 
     def __init__(self):

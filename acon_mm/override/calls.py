@@ -66,3 +66,8 @@ class Calls:
     gates: bool = False
     layers: list[nn.Module] = field(default_factory=list)
     tensors: list[tuple[Tensor, int]] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """Name of the activation's class, or of the function."""
+        return self.name if self.act is None else type(self.act).__name__

@@ -8,7 +8,7 @@ import torch.nn as nn
 
 from acon_mm.override.calls import Calls
 from acon_mm.override.kinds import (
-    function_name,
+    called_as,
     is_unmatched,
     start_of,
     stock_module,
@@ -174,7 +174,7 @@ def _has_own_order(owner: nn.Module) -> bool:
 
 def _keeps_function(module: nn.Module) -> bool:
     """Whether an attribute is an activation as a function."""
-    return any(function_name(getattr(value, 'func', value), (), {})
+    return any(called_as(value, (), {})[0]
                for value in vars(module).values() if isinstance(value, (
                    types.FunctionType, types.BuiltinFunctionType,
                    functools.partial)))

@@ -1,5 +1,6 @@
 """Which activations there are to swap, and how ACON starts like each."""
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -103,6 +104,20 @@ def start_of_function(name: str, args: tuple,
     module = dict(relu=nn.ReLU, silu=nn.SiLU, gelu=nn.GELU,
                   hardswish=nn.Hardswish, mish=nn.Mish).get(name)
     return None if module is None else start_of(module())
+
+
+def called_as(called: Callable, args: tuple,
+              kwargs: dict[str, Any]) -> tuple[str, Start | None]:
+    """Name and start of what is called: a module, a function or a partial
+    of one; '' and None of what is no activation."""
+    if isinstance(called, nn.Module):
+        return type(called).__name__, start_of(called)
+    while isinstance(called, functools.partial):
+        args = (*args, *called.args)
+        kwargs = {**called.keywords, **kwargs}
+        called = called.func
+    name = function_name(called, args, kwargs)
+    return name or '', name and start_of_function(name, args, kwargs)
 
 
 def _argument(args: tuple, kwargs: dict[str, Any], index: int, name: str,

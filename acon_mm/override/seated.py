@@ -15,12 +15,7 @@ from typing import Any, NamedTuple
 import torch.nn as nn
 
 from acon_mm.override.joined_norm import activate_normed, hand_over_norm
-from acon_mm.override.kinds import (
-    FUNCTION_NAMES,
-    function_name,
-    start_of,
-    start_of_function,
-)
+from acon_mm.override.kinds import FUNCTION_NAMES, called_as
 from acon_mm.override.rewriting import rewrite
 from acon_mm.override.source import attribute_path, base_called, names_of
 
@@ -65,17 +60,7 @@ class Seated:
         another activation is called there than any pass has shown."""
 
         def call(*args, **kwargs):
-            if isinstance(called, nn.Module):
-                now, name = start_of(called), type(called).__name__
-            else:
-                function, given, named = called, args, kwargs
-                while isinstance(function, functools.partial):
-                    given = (*given, *function.args)
-                    named = {**function.keywords, **named}
-                    function = function.func
-                name = function_name(function, given, named)
-                now = None if name is None else start_of_function(
-                    name, given, named)
+            name, now = called_as(called, args, kwargs)
             if now is None or name != kind or start not in (
                     None, numbers_of(now)):
                 return called(*args, **kwargs)

@@ -200,11 +200,9 @@ def _own_seats(located: list[Located], paths: dict[int, str]) -> list[Seat]:
             copies = any(c.overwritten for c in calls)
             seats.append(_seat(
                 f'{paths[caller_id]}.{name}'.lstrip('.'), caller, name,
-                calls, [SeatedCall(
-                    method, index, name, copies, home,
-                    calls[0].name if calls[0].act is None
-                    else type(calls[0].act).__name__,
-                    numbers_of(calls[0].start))]))
+                calls, [SeatedCall(method, index, name, copies, home,
+                                   calls[0].kind,
+                                   numbers_of(calls[0].start))]))
     return seats
 
 
@@ -238,8 +236,7 @@ def _free_name(caller: nn.Module, base: str, taken: dict[str, int]) -> str:
 def _seat(path: str, owner: nn.Module, name: str, group: list[Calls],
           calls: list[SeatedCall]) -> Seat:
     first = group[0]
-    kind = first.name if first.act is None else type(first.act).__name__
-    return Seat(path, owner, name, first.act, kind, first.start,
+    return Seat(path, owner, name, first.act, first.kind, first.start,
                 first.stock, _features(first.act, group), calls,
                 any(one.inplace for one in group), first.layers,
                 first_calls=sum(len(one.inputs[0]) for one in group),

@@ -18,9 +18,26 @@ def as_stock(seats: Sequence[Seat], traced: bool = False) -> Iterator[None]:
     Nothing is done in place, as ACON does nothing in place. Where gradients
     are ``traced`` they are ACON's own all the same.
     """
+    with _forwards(seats, lambda act, seat: _stand_in(
+            act, seat.stock, traced)):
+        yield
+
+
+@contextlib.contextmanager
+def leaking(seats: Sequence[Seat]) -> Iterator[None]:
+    """The new activations have a slope below zero, which training gives."""
+    with _forwards(seats, lambda act, _: lambda x, own=act.forward: (
+            own(x) + .25 * x.clamp(max=0.))):
+        yield
+
+
+@contextlib.contextmanager
+def _forwards(seats: Sequence[Seat],
+              make: Callable[[nn.Module, Seat], Callable]) -> Iterator[None]:
+    """Each new activation has the ``forward`` that is made for it."""
     acts = [(act, seat) for seat in seats for act in _singles(seat.new)]
     for act, seat in acts:
-        vars(act)['forward'] = _stand_in(act, seat.stock, traced)
+        vars(act)['forward'] = make(act, seat)
     try:
         yield
     finally:
@@ -47,20 +64,6 @@ def _stand_in(act: nn.Module, stock: Callable, traced: bool) -> Callable:
         return y + step
 
     return forward
-
-
-@contextlib.contextmanager
-def leaking(seats: Sequence[Seat]) -> Iterator[None]:
-    """The new activations have a slope below zero, which training gives."""
-    acts = [act for seat in seats for act in _singles(seat.new)]
-    for act in acts:
-        vars(act)['forward'] = lambda x, own=act.forward: (
-            own(x) + .25 * x.clamp(max=0.))
-    try:
-        yield
-    finally:
-        for act in acts:
-            del vars(act)['forward']
 
 
 @contextlib.contextmanager
