@@ -1,5 +1,6 @@
 """Calls that call another thing another time, and code that nobody called."""
 import copy
+import functools
 import pickle
 
 import pytest
@@ -57,6 +58,14 @@ class ByKey(Argument):
         return self.acts['relu' if act is None else 'tanh'](self.a(x))
 
 
+class Partial(Argument):
+
+    def forward(self, x, act=None):
+        act = functools.partial(F.leaky_relu, negative_slope=(
+            .1 if act is None else 1.))
+        return act(self.a(x))
+
+
 class Kept(Argument):
 
     def __init__(self):
@@ -76,7 +85,8 @@ class Slope(Argument):
 
 
 @pytest.mark.parametrize('kind', [
-    Argument, Chosen, Condition, ByName, ByKey, Kept, Slope])
+    Argument, Chosen, Condition, ByName, ByKey, Partial, Kept,
+    Slope])
 def test_a_seat_is_of_what_was_seen_and_of_nothing_else(kind):
     stock = kind()
     model = copy.deepcopy(stock)
@@ -134,6 +144,7 @@ def test_an_activation_of_ones_own_refuses_another_width():
 def test_a_vector_without_its_batch():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
     swap(model)
+    model[1].p1.data.fill_(7.)
     x = torch.randn(1, 3, generator=torch.manual_seed(0))
     torch.testing.assert_close(model(x[0]), model(x)[0])
 

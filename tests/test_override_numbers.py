@@ -33,13 +33,14 @@ def test_an_encoder_of_padded_sentences(act_cfg):
 
 class Nested(nn.Module):
 
-    def __init__(self):
+    def __init__(self, factor=None):
         super().__init__()
-        self.f = nn.Linear(8, 6)
+        self.f, self.factor = nn.Linear(8, 6), factor
 
     def forward(self, first, second):
-        x = torch.nested.as_nested_tensor([first, second])
-        return F.relu(self.f(x)).to_padded_tensor(0.)
+        x = self.f(torch.nested.as_nested_tensor([first, second]))
+        x = x if self.factor is None else x * self.factor
+        return F.relu(x).to_padded_tensor(0.)
 
 
 def test_nested_tensors_of_the_model_itself():
@@ -49,6 +50,14 @@ def test_nested_tensors_of_the_model_itself():
     assert widths(model) == dict(act1=6)
     torch.testing.assert_close(model(*inputs), before, atol=.05, rtol=0)
     assert all_gradients(model, *inputs)
+
+
+def test_a_nested_tensor_that_no_layer_has_given_is_told():
+    model, inputs = Nested(2.), (image(2, 8), image(4, 8))
+    report = swap_activations(
+        model, dict(type='AconC'), 'all', inputs=inputs)
+    assert left(report) == dict(act1='its width is not to be seen')
+    assert model(*inputs).shape == (2, 4, 6)
 
 
 class Demanding(nn.Module):

@@ -57,6 +57,31 @@ def test_decorators_go_on_working():
     torch.testing.assert_close(twin(IMAGE), model(IMAGE))
 
 
+KEPT = {}
+
+
+def named(function):
+    name = function.__qualname__
+    KEPT[name] = function
+
+    def wrapper(self, x):
+        return KEPT[name](self, x)
+
+    return functools.update_wrapper(wrapper, function)
+
+
+class KeptElsewhere(Two):
+
+    @named
+    def forward(self, x):
+        return self.relu(self.b(self.relu(self.a(x))))
+
+
+def test_what_a_decorator_keeps_out_of_its_closure_shares_its_seat():
+    model = check_like_stock(KeptElsewhere())
+    assert widths(model) == {'relu.acts.4': 4, 'relu.acts.6': 6}
+
+
 class Narrowed(Two):
 
     def forward(self, x):
@@ -83,6 +108,24 @@ def test_what_only_super_reaches_has_seats_of_its_own():
     torch.testing.assert_close(twin(IMAGE), model(IMAGE))
     assert not hasattr(Two, 'act1') and 'relu' in inspect.getsource(
         Two.forward)
+
+
+class Registered(Two):
+    subclasses = 0
+
+    def __init_subclass__(cls):
+        Registered.subclasses += 1
+
+
+class Derived(Registered):
+
+    def forward(self, x):
+        return super().forward(x) * 2
+
+
+def test_no_base_hears_of_what_stands_for_it():
+    assert widths(check_like_stock(Derived())) == dict(act1=6, act2=4)
+    assert Registered.subclasses == 1  # Derived itself
 
 
 def test_an_override_may_follow_one_of_what_super_reaches():

@@ -57,8 +57,6 @@ def find_channel_dim(value: Tensor, recent: Sequence[tuple[Tensor, int]],
     for out, dim in recent:
         if out is value:
             return dim
-    if value.is_nested:
-        return None
     recent = [pair for pair in recent if not pair[0].is_nested]
     for out, dim in itertools.islice(reversed(recent), 1):
         if out.size(dim) == 1 and value.dim() < out.dim() and (
