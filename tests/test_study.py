@@ -171,6 +171,7 @@ def test_the_page_says_what_won_and_what_lost(task, tmp_path):
     assert '| PReLU | 1 | 0 | 0 | **+5.0 [+4.9, +5.2]** |' in found
     assert '| SiLU | 0 | 1 | 0 | *-10.0 [-10.1, -9.8]* |' in found
     assert '| FReLU | 0 | 0 | 1 | +20.0 (one seed) |' in found
+    assert '| ReLU |' not in found  # less itself
     assert '- all the rest' in text
     assert '| PReLU | 3 | 36.0 | 1.1 | ' in text
     assert 'Measured on M (cores a run: 1), torch 2, at abc.' in text
