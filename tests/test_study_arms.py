@@ -4,7 +4,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
-from acon_mm import MetaAconC
+from acon_mm import AconC, MetaAconC
 from acon_mm.study.arms import parse_arm, put
 
 
@@ -79,12 +79,27 @@ def test_slopes_may_learn_faster(arm, act):
     assert config.model.backbone.act_cfg == dict(type=arm)
 
 
+def test_one_of_the_three_may_be_fixed():
+    config = Config(dict(
+        default_scope='mmdet', model=dict(backbone=dict(type='ResNet')),
+        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=.001))))
+    put(parse_arm('AconC:lr_mult=10,fixed=beta'), config, 'all')
+    model = nn.ModuleDict(dict(act=AconC(4), conv=nn.Conv2d(3, 4, 1)))
+    optimizer = build_optim_wrapper(model, config.optim_wrapper)
+    sum((p - 5).square().sum() for p in model.parameters()).backward()
+    optimizer.step()
+    act = model.act
+    assert (act.beta == 1).all()
+    assert (act.p1 > 1.009).all() and (act.p2 > .259).all()
+
+
 @pytest.mark.parametrize('text, words', [
+    ('AconC:fixed=bet', "fixed='bet' of .* must be one of p1, p2, beta"),
     ('ReLU:lr_mult=10', "'ReLU:lr_mult=10' has no slopes to learn"),
     ('GELU:lr_mult=10', "'GELU:lr_mult=10' has no slopes to learn"),
     ('AconC:lr_mult=fast', "lr_mult='fast' of .* must be a positive number"),
     ('AconC:lr_mult=0', 'lr_mult=0 of .* must be a positive number')])
-def test_a_learning_rate_that_cannot_be_is_refused(text, words):
+def test_what_slopes_cannot_be_is_refused(text, words):
     with pytest.raises(ValueError, match=words):
         parse_arm(text)
 

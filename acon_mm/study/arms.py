@@ -12,7 +12,7 @@ from acon_mm.slope_rates import ACT_LR_MULT, SLOPED
 from acon_mm.starts import Start, is_number
 
 # of the words of an arm, those that are not the activation's own
-OPEN, LR_MULT, PLACEMENT = 'open', 'lr_mult', 'placement'
+OPEN, LR_MULT, PLACEMENT, FIXED = 'open', 'lr_mult', 'placement', 'fixed'
 
 
 class Arm(NamedTuple):
@@ -28,12 +28,14 @@ class Arm(NamedTuple):
             say.
         placement (str, optional): Where a stock backbone gets it; None where
             the study says.
+        fixed (str, optional): The one of p1, p2 and beta that does not learn.
     """
     name: str
     act_cfg: dict[str, Any]
     open: float | None = None
     lr_mult: float | None = None
     placement: str | None = None
+    fixed: str | None = None
 
     @property
     def folder(self) -> str:
@@ -47,11 +49,11 @@ def parse_arm(text: str) -> Arm:
 
     The keys are those of its config; p1, p2 and beta are a start, ``open=1``
     is OpenSwitchHook with this beta, ``lr_mult=10`` a learning rate,
-    ``placement=paper`` where it goes.
+    ``placement=paper`` where it goes, ``fixed=beta`` what does not learn.
 
     Raises:
         ValueError: ``text`` is no such thing, or gives slopes a learning
-            rate that it does not have.
+            rate that it does not have, or fixes something else.
     """
     kind, _, rest = text.partition(':')
     act_cfg: dict[str, Any] = dict(type=kind.strip())
@@ -67,9 +69,13 @@ def parse_arm(text: str) -> Arm:
     if start:
         act_cfg['start'] = start
     arm = Arm(text, act_cfg, act_cfg.pop(OPEN, None),
-              act_cfg.pop(LR_MULT, None), act_cfg.pop(PLACEMENT, None))
+              act_cfg.pop(LR_MULT, None), act_cfg.pop(PLACEMENT, None),
+              act_cfg.pop(FIXED, None))
     if arm.lr_mult is not None:
         _check_lr_mult(arm)
+    if arm.fixed not in (None, *Start._fields):
+        raise ValueError(f'fixed={arm.fixed!r} of {text!r} must be one of '
+                         f'{", ".join(Start._fields)}.')
     return arm
 
 
@@ -129,4 +135,6 @@ def put(arm: Arm, config: Config, placement: str) -> None:
     if arm.lr_mult is not None:
         config.merge_from_dict(
             {f'optim_wrapper.paramwise_cfg.{ACT_LR_MULT}': arm.lr_mult})
-
+    if arm.fixed is not None:
+        config.merge_from_dict(dict(optim_wrapper=dict(paramwise_cfg=dict(
+            custom_keys={f'.{arm.fixed}': dict(lr_mult=0.)}))))
