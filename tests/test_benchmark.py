@@ -145,6 +145,7 @@ def test_norms_of_a_segmentor_join_unless_kept_apart():
     assert kept[0] < kept[1] < .9 * kept[2]
 
 
+@pytest.mark.slow
 def test_builds_are_each_the_first_override_of_a_process(tmp_path):
     table = tmp_path / 'build.csv'
     done = subprocess.run(

@@ -14,7 +14,9 @@ TOOL = Path(__file__).parents[1] / 'tools/complexity.py'
 NETWORKS = {network.name: network for network in paper_networks()}
 
 
-@pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.parametrize('name', [
+    pytest.param(name, marks=[pytest.mark.slow] * (
+        'ResNet-101' in name or 'ResNet-152' in name)) for name in NETWORKS])
 def test_size_is_the_papers(name):
     network = NETWORKS[name]
     size = measure(network.backbone)

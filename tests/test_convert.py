@@ -97,7 +97,9 @@ def test_reference_has_the_authors_layout(name):
         name)['params']
 
 
-@pytest.mark.parametrize('name', OTHER_SIZES)
+@pytest.mark.parametrize('name', [
+    pytest.param(name, marks=[pytest.mark.slow] * ('152' in name))
+    for name in OTHER_SIZES])
 def test_other_sizes_agree_with_the_reference(name):
     reference = OTHER_SIZES[name]().double().eval()
     checkpoint = fill_checkpoint(shapes_of(reference))

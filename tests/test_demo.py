@@ -65,8 +65,9 @@ def data_of(root, evaluator=None):
     return changes
 
 
-@pytest.mark.parametrize('task, metric', [('retinanet', 'coco/bbox_mAP'),
-                                          ('pspnet', 'mIoU')])
+@pytest.mark.parametrize('task, metric', [
+    pytest.param('retinanet', 'coco/bbox_mAP', marks=pytest.mark.slow),
+    ('pspnet', 'mIoU')])
 def test_a_short_run_gives_metrics_row_pictures_and_page(
         task, metric, demo, tmp_path, shapes_coco, shapes_cityscapes, capsys):
     if task == 'pspnet':

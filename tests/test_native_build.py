@@ -204,7 +204,8 @@ def test_a_source_that_changes_is_built_anew(fresh_build, tmp_path,
     assert native_build.build('meta') != before
 
 
-@pytest.mark.parametrize('kept', [0, 1000, -1000])
+@pytest.mark.parametrize('kept', [
+    0, -1000, pytest.param(1000, marks=pytest.mark.slow)])
 def test_a_library_that_is_not_whole_is_built_anew(fresh_build, copier,
                                                    tmp_path, kept):
     fresh_build(copier)

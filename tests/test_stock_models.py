@@ -24,9 +24,9 @@ ROWS = [row for row in read_rows(ROOT / 'docs' / 'stock_models.csv')
 SAMPLE = cover([row for row in ROWS if not row['same_as']])
 # folders of configs whose models take more than 10 s
 LONG = {'condinst', 'cornernet', 'ddq', 'detectors', 'dino', 'queryinst',
-        'san', 'setr', 'tridentnet'}
+        'reid', 'san', 'setr', 'tridentnet'}
 # and backbones that do in every model
-HEAVY = {'HourglassNet', 'SSDVGG'}
+HEAVY = {'BEiT', 'HourglassNet', 'MAE', 'ResNeXt', 'SSDVGG'}
 # of each other backbone the smallest model
 QUICK = {}
 for _row in sorted(ROWS, key=lambda row: int(row['parameters'])):

@@ -148,10 +148,11 @@ def test_a_grid_has_no_more_programs_than_cuda_takes():
         assert segments * tile >= x.numel() > (segments - 1) * tile
 
 
-@pytest.mark.parametrize('affine', [False, True])
-@pytest.mark.parametrize('norm_cfg, training', [
-    (dict(type='BN'), True), (dict(type='BN'), False), (None, False)])
-@pytest.mark.parametrize('samples', [1, 2, 64])
+@pytest.mark.parametrize('samples, norm_cfg, training, affine', [
+    (1, dict(type='BN'), True, False), (2, dict(type='BN'), True, True),
+    (64, dict(type='BN'), True, False), (64, dict(type='BN'), True, True),
+    (1, dict(type='BN'), False, True), (64, dict(type='BN'), False, False),
+    (2, None, False, True), (64, None, False, False)])
 def test_meta_acon_compiles_for_a_gpu(samples, norm_cfg, training, affine,
                                       compiled, tmp_path, monkeypatch):
     monkeypatch.setattr(meta, 'kernels_for', lambda x: triton_meta)
