@@ -183,8 +183,10 @@ class AconBase(nn.Module):
         if self.instead is None:
             self.check_input(x)
         elif self.refusal(x):
-            alone = x.dim() == 1 and x.size(0) == self.num_channels
-            return self(x[None])[0] if alone else of_unseen(self, x)
+            # (C,) or (C, H, W): a sample without a batch
+            alone = x.dim() in (1, 3) and self.channel_dim in (1, -x.dim())
+            return self(x[None])[0] if alone and (
+                x.size(0) == self.num_channels) else of_unseen(self, x)
         return None
 
     @torch.jit.unused

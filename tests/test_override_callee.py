@@ -2,6 +2,7 @@
 import copy
 import functools
 import pickle
+import warnings
 
 import pytest
 import torch
@@ -147,6 +148,17 @@ def test_a_vector_without_its_batch():
     model[1].p1.data.fill_(7.)
     x = torch.randn(1, 3, generator=torch.manual_seed(0))
     torch.testing.assert_close(model(x[0]), model(x)[0])
+
+
+def test_an_image_without_a_batch_is_one_of_a_batch():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 1))
+    swap(model)
+    model[1].init = 'paper'
+    model[1].init_weights()
+    images = torch.randn(2, 3, 9, 7)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        torch.testing.assert_close(model(images[1]), model(images)[1])
 
 
 class Modes(Two):
