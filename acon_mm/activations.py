@@ -35,6 +35,7 @@ class AconA(AconBase):
     """
 
     takes_affine = True
+    usual_init = 'paper'
     fixed = dict(p1=1., p2=0.)
 
     def build_parameters(self, num_channels: int) -> None:

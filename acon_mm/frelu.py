@@ -35,6 +35,7 @@ class FunnelBase(AconBase):
     """
 
     inits = ('paper', 'match')
+    usual_init = 'paper'
 
     def __init__(self,
                  num_channels: int | None = None,

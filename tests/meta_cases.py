@@ -15,13 +15,14 @@ LAYOUTS = [
     ((2, 9, 35), -1, torch.contiguous_format),
     ((3, 4, 20, 5), 2, torch.contiguous_format),
     ((2, 20, 37, 41), 1, torch.contiguous_format),
-    ((2, 35, 37, 41), 1, torch.channels_last),
+    ((2, 35, 19, 23), 1, torch.channels_last),
     ((2, 16, 3, 5, 7), 1, torch.channels_last_3d),
     ((17, 260, 3, 2), 1, torch.contiguous_format),
 ]
 
 
 def make(norm_cfg=dict(type='BN'), training=True, channels=48, **kwargs):
+    kwargs.setdefault('init', 'paper')
     act = MetaAconC(channels, norm_cfg=norm_cfg, beta_scale=3., **kwargs)
     for norm in act.train(training).modules():
         if isinstance(norm, nn.BatchNorm2d):

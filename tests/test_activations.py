@@ -87,7 +87,7 @@ def test_scripting(member):
 
 
 def test_acon_c_is_symmetric_in_its_slopes():
-    act = AconC(5)
+    act = AconC(5, init='paper')
     nn.init.uniform_(act.beta, 0.2, 3.)
     swapped = copy.deepcopy(act)
     swapped.p1, swapped.p2 = act.p2, act.p1
@@ -96,7 +96,7 @@ def test_acon_c_is_symmetric_in_its_slopes():
 
 
 def test_silu_is_the_member_with_p1_1_p2_0_beta_1():
-    act = AconC(5).double()
+    act = AconC(5, init='paper').double()
     for parameter, value in ((act.p1, 1.), (act.p2, 0.), (act.beta, 1.)):
         nn.init.constant_(parameter, value)
     x = torch.randn(3, 5, dtype=torch.float64)
@@ -105,7 +105,7 @@ def test_silu_is_the_member_with_p1_1_p2_0_beta_1():
 
 
 def test_beta_goes_from_the_mean_to_the_maximum():
-    act = AconC(7)
+    act = AconC(7, init='paper')
     x = torch.randn(4, 7)
     lines = torch.stack([act.p1 * x, act.p2 * x])
     nn.init.zeros_(act.beta)
@@ -119,7 +119,7 @@ def test_beta_goes_from_the_mean_to_the_maximum():
        beta=st.floats(0.05, 10))
 def test_first_derivative_stays_within_the_papers_bounds(p, beta):
     p2, p1 = sorted(p)
-    act = AconC(1).double()
+    act = AconC(1, init='paper').double()
     for parameter, value in ((act.p1, p1), (act.p2, p2), (act.beta, beta)):
         nn.init.constant_(parameter, value)
     x = torch.linspace(-60, 60, 4001, dtype=torch.float64)[:, None]
@@ -138,7 +138,9 @@ def test_first_derivative_stays_within_the_papers_bounds(p, beta):
 
 
 def test_starts():
-    paper = AconC(10000)
+    for usual in (AconC(3), MetaAconC(3)):
+        assert (usual.p1 == 1).all() and (usual.p2 == .25).all()
+    paper = AconC(10000, init='paper')
     for slope in (paper.p1, paper.p2):
         assert abs(slope.mean()) < 0.05 and abs(slope.std() - 1) < 0.05
     assert (paper.beta == 1).all()

@@ -15,11 +15,11 @@ from acon_mm.functional.torch_versions import VERSION
 OPSET = 17
 ACTS = {
     'AconA': lambda: AconA(8),
-    'AconB': lambda: AconB(8),
-    'AconC': lambda: AconC(8),
-    'MetaAconC': lambda: MetaAconC(8),
-    'MetaAconC-layer': lambda: MetaAconC(8, level='layer'),
-    'MetaAconC-pixel': lambda: MetaAconC(8, level='pixel'),
+    'AconB': lambda: AconB(8, init='paper'),
+    'AconC': lambda: AconC(8, init='paper'),
+    'MetaAconC': lambda: MetaAconC(8, init='paper'),
+    'MetaAconC-layer': lambda: MetaAconC(8, level='layer', init='paper'),
+    'MetaAconC-pixel': lambda: MetaAconC(8, level='pixel', init='paper'),
     'FReLU': lambda: FReLU(8),
     'AconFReLU': lambda: AconFReLU(8, stride=2),
 }

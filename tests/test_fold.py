@@ -81,7 +81,7 @@ def test_beta_at_its_limits(member, beta):
 
 @pytest.mark.parametrize('beta', [[0., 1., 1e5], [1e3, 1e5, 1e5]])
 def test_a_beta_that_is_not_at_a_limit_keeps_its_activation(beta):
-    act = AconC(3).eval()
+    act = AconC(3, init='paper').eval()
     with torch.no_grad():
         act.beta.copy_(torch.tensor(beta))
     folding, folded = check(nn.Sequential(act).eval(),
@@ -94,7 +94,7 @@ class Twice(nn.Module):
 
     def __init__(self, norms):
         super().__init__()
-        self.conv, self.acon = nn.Conv2d(3, 4, 3), AconC(4)
+        self.conv, self.acon = nn.Conv2d(3, 4, 3), AconC(4, init='paper')
         self.norms = nn.ModuleList(nn.BatchNorm2d(4) for _ in range(norms))
 
     def forward(self, x):
@@ -127,7 +127,8 @@ def test_given_inputs_and_a_model_that_runs_on_none():
 
 
 def test_a_model_in_training_is_refused_and_left(log):
-    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), AconC(4))
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4),
+                          AconC(4, init='paper'))
     before = copy.deepcopy(model.state_dict())
     with pytest.raises(ValueError, match='call model.eval.. first'):
         fold(model)

@@ -110,7 +110,7 @@ def test_norms_that_run_by_themselves(norm, joined, monkeypatch):
     # the CPU has none
     monkeypatch.setattr(nn.SyncBatchNorm, 'forward', lambda self, x: (
         F.batch_norm(x, None, None, training=True)))
-    act = AconC(8)
+    act = AconC(8, init='paper')
     if isinstance(getattr(norm, 'running_mean', None), torch.DoubleTensor):
         act.double()
     x = torch.randn(2, 8, 5, 5, dtype=act.p1.dtype)
@@ -124,7 +124,7 @@ def test_norms_that_run_by_themselves(norm, joined, monkeypatch):
 def test_a_batch_of_another_shape_is_refused_as_by_the_norm():
     with pytest.raises(ValueError, match='expected 4D input'):
         joined_norm.activate_normed(
-            AconC(8), nn.BatchNorm2d(8), torch.randn(2, 8, 5))
+            AconC(8, init='paper'), nn.BatchNorm2d(8), torch.randn(2, 8, 5))
 
 
 def test_a_step_keeps_less_than_by_the_two_in_a_row(monkeypatch):

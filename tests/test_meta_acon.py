@@ -17,7 +17,7 @@ def expected(act, x, beta):
 
 
 def randomized(**kwargs):
-    act = MetaAconC(32, **kwargs).double()
+    act = MetaAconC(32, init='paper', **kwargs).double()
     for module in act.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -1, 1)
@@ -43,7 +43,7 @@ def test_channel_level_is_a_squeeze_of_the_input():
 
 
 def test_layer_level_has_one_beta_a_sample():
-    act = MetaAconC(4, level='layer').double()
+    act = MetaAconC(4, level='layer', init='paper').double()
     x = torch.randn(3, 4, 2, 2, dtype=torch.float64)
     beta = x.sum((1, 2, 3)).sigmoid().view(3, 1, 1, 1)
     torch.testing.assert_close(act(x), expected(act, x, beta))
@@ -51,7 +51,7 @@ def test_layer_level_has_one_beta_a_sample():
 
 
 def test_pixel_level_has_a_beta_an_element():
-    act = MetaAconC(4, level='pixel').double()
+    act = MetaAconC(4, level='pixel', init='paper').double()
     x = torch.randn(3, 4, 2, 2, dtype=torch.float64)
     torch.testing.assert_close(act(x), expected(act, x, x.sigmoid()))
 
@@ -70,14 +70,14 @@ def test_hidden_width(channels, r, hidden):
     dict(type='LN'), None])
 @pytest.mark.parametrize('shape', [(1, 32, 4, 4), (1, 32), (1, 32, 5)])
 def test_batches_of_one_train_with_every_norm(norm_cfg, shape):
-    act = MetaAconC(32, norm_cfg=norm_cfg)
+    act = MetaAconC(32, norm_cfg=norm_cfg, init='paper')
     act(torch.randn(shape)).square().sum().backward()
     for name, parameter in act.named_parameters():
         assert torch.isfinite(parameter.grad).all(), name
 
 
 def test_larger_batches_are_normalized_by_their_own_statistics():
-    act = MetaAconC(32).double()
+    act = MetaAconC(32, init='paper').double()
     x = torch.randn(4, 32, 3, 3, dtype=torch.float64)
     logit = act.compute_beta(x).logit()
     torch.testing.assert_close(logit.mean(0), torch.zeros(32).double(),
@@ -136,7 +136,7 @@ def test_an_init_cfg_of_the_parent_does_not_spoil_the_start():
 def test_beta_scale_multiplies_the_sigmoid():
     act = randomized()
     x = torch.randn(2, 32, 3, 3, dtype=torch.float64)
-    scaled = MetaAconC(32, beta_scale=5.).double().eval()
+    scaled = MetaAconC(32, beta_scale=5., init='paper').double().eval()
     scaled.load_state_dict(act.state_dict())
     torch.testing.assert_close(scaled.compute_beta(x),
                                5 * act.compute_beta(x))
@@ -146,7 +146,7 @@ def test_beta_scale_multiplies_the_sigmoid():
 @pytest.mark.parametrize('memory_format', [
     torch.contiguous_format, torch.channels_last])
 def test_the_kernel_computes_every_level(level, memory_format):
-    act = MetaAconC(32, level=level).eval()
+    act = MetaAconC(32, level=level, init='paper').eval()
     twin = copy.deepcopy(act).double()
     x = torch.randn(2, 32, 5, 6).contiguous(memory_format=memory_format)
     results = []
@@ -163,7 +163,7 @@ def test_the_kernel_computes_every_level(level, memory_format):
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 @pytest.mark.parametrize('level', ['channel', 'layer', 'pixel'])
 def test_first_gradients_do_not_depend_on_create_graph(level, dtype):
-    act = MetaAconC(32, level=level).to(dtype).eval()
+    act = MetaAconC(32, level=level, init='paper').to(dtype).eval()
     x = torch.randn(2, 32, 3, 3, dtype=dtype, requires_grad=True)
     gradients = [
         torch.autograd.grad(act(x).square().sum(), [x, *act.parameters()],
@@ -176,7 +176,8 @@ def test_first_gradients_do_not_depend_on_create_graph(level, dtype):
 
 @pytest.mark.parametrize('level', ['layer', 'pixel'])
 def test_float16_on_the_cpu(level):
-    act, x = MetaAconC(32, level=level), torch.randn(2, 32, 3, 3).half()
+    act = MetaAconC(32, level=level, init='paper')
+    x = torch.randn(2, 32, 3, 3).half()
     values = x.double()
     beta = (values if level == 'pixel' else values.sum(
         (1, 2, 3), keepdim=True)).sigmoid()
@@ -188,7 +189,7 @@ def test_float16_on_the_cpu(level):
 
 @pytest.mark.parametrize('level', ['channel', 'layer', 'pixel'])
 def test_scripting(level):
-    act = MetaAconC(32, level=level).eval()
+    act = MetaAconC(32, level=level, init='paper').eval()
     x = torch.randn(2, 32, 3, 3)
     torch.testing.assert_close(torch.jit.script(act)(x), act(x))
 

@@ -11,11 +11,11 @@ from acon_mm.functional.torch_versions import VERSION
 
 ACTS = {
     'AconA': lambda: AconA(16),
-    'AconB': lambda: AconB(16),
-    'AconC': lambda: AconC(16),
-    'MetaAconC': lambda: MetaAconC(16),
-    'MetaAconC-layer': lambda: MetaAconC(16, level='layer'),
-    'MetaAconC-pixel': lambda: MetaAconC(16, level='pixel'),
+    'AconB': lambda: AconB(16, init='paper'),
+    'AconC': lambda: AconC(16, init='paper'),
+    'MetaAconC': lambda: MetaAconC(16, init='paper'),
+    'MetaAconC-layer': lambda: MetaAconC(16, level='layer', init='paper'),
+    'MetaAconC-pixel': lambda: MetaAconC(16, level='pixel', init='paper'),
     'AconFReLU': lambda: AconFReLU(16),
     'FReLU': lambda: FReLU(16),
 }

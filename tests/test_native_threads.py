@@ -33,7 +33,7 @@ def two_threads():
 
 
 def test_workers_that_are_forked_after_its_use(two_threads):
-    data = Activated(AconC(2))
+    data = Activated(AconC(2, init='paper'))
     here = [data[i] for i in range(4)]
     loader = DataLoader(data, num_workers=2, timeout=60,
                         multiprocessing_context='fork')
@@ -42,7 +42,7 @@ def test_workers_that_are_forked_after_its_use(two_threads):
 
 
 def test_threads_that_call_it_at_once(two_threads):
-    act = AconC(3)
+    act = AconC(3, init='paper')
     images = [torch.randn(2, 3, 150, 150) for _ in range(4)]
 
     def run(x):

@@ -153,9 +153,9 @@ def test_deterministic_algorithms(act, deterministic):
 
 @pytest.mark.parametrize('act', [
     AconA, AconB, AconC,
-    lambda n: MetaAconC(n, norm_cfg=None, r=2),
-    lambda n: MetaAconC(n, level='layer'),
-    lambda n: MetaAconC(n, level='pixel'), AconFReLU],
+    lambda n: MetaAconC(n, norm_cfg=None, r=2, init='paper'),
+    lambda n: MetaAconC(n, level='layer', init='paper'),
+    lambda n: MetaAconC(n, level='pixel', init='paper'), AconFReLU],
     ids=['AconA', 'AconB', 'AconC', 'MetaAconC', 'layer', 'pixel',
          'AconFReLU'])
 def test_second_derivatives_of_modules(act):

@@ -56,7 +56,8 @@ def test_the_override_starts_as_the_stock_network(act_cfg, scope):
 
 
 @pytest.mark.parametrize('make', [
-    lambda: AconB(64), lambda: AconC(64), lambda: MetaAconC(64)])
+    lambda: AconB(64, init='paper'), lambda: AconC(64, init='paper'),
+    lambda: MetaAconC(64, init='paper')])
 def test_one_seed_gives_one_start_and_another_another(make):
     def start(seed):
         torch.manual_seed(seed)

@@ -55,7 +55,7 @@ def test_what_a_start_leaves_out_is_the_inits(init, others):
 
 
 def test_random_slopes_stay_random_beside_a_users_beta():
-    act = AconC(1000, start=dict(beta=7))
+    act = AconC(1000, init='paper', start=dict(beta=7))
     assert abs(act.p1.std() - 1) < .2 and len(act.p2.unique()) > 900
 
 

@@ -1,3 +1,3 @@
 _base_ = './mobilenetv1-0.25x-metaacon_8xb128_in1k.py'
 
-model = dict(backbone=dict(act_cfg=dict(type='AconC')))
+model = dict(backbone=dict(act_cfg=dict(type='AconC', init='paper')))

@@ -8,5 +8,5 @@ model = dict(
         type='acon_mm.MobileNetV1',
         widen_factor=0.25,
         out_indices=(4, ),
-        act_cfg=dict(type='MetaAconC')),
+        act_cfg=dict(type='MetaAconC', init='paper')),
     head=dict(in_channels=256))

@@ -8,4 +8,4 @@ model = dict(
         type='acon_mm.ShuffleNetV2',
         widen_factor=0.5,
         out_indices=(3, ),
-        act_cfg=dict(type='MetaAconC', r=8)))
+        act_cfg=dict(type='MetaAconC', r=8, init='paper')))

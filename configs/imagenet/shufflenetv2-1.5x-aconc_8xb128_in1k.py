@@ -1,3 +1,4 @@
 _base_ = './shufflenetv2-1.5x-metaacon_8xb128_in1k.py'
 
-model = dict(backbone=dict(act_cfg=dict(_delete_=True, type='AconC')))
+model = dict(
+    backbone=dict(act_cfg=dict(_delete_=True, type='AconC', init='paper')))
