@@ -98,3 +98,160 @@ def test_a_classifier_that_gets_nothing_of_a_small_image():
 
     report = swap(Cropping(8 * 49**2))  # of 100 pixels
     assert [s.width for s in report.swapped] == [8] and not report.blind
+
+
+class Positions(nn.Module):
+    """Knows images of one size, and distills: no gradient for a teacher."""
+
+    def __init__(self, side):
+        super().__init__()
+        self.patch = nn.Conv2d(3, 8, 4, 4)
+        self.positions = nn.Parameter(torch.randn(1, (side // 4)**2, 8))
+        self.teacher = nn.Sequential(nn.Linear(8, 16), nn.GELU())
+        self.student = nn.Sequential(nn.Linear(8, 16), nn.GELU())
+
+    def forward(self, x):
+        x = self.patch(x).flatten(2).transpose(1, 2) + self.positions
+        with torch.no_grad():
+            y = self.teacher(x)
+        return (self.student(x) - y).square().mean((1, 2))
+
+
+@pytest.mark.parametrize('side', [24, 32, 56, 224])
+def test_a_sum_says_how_many_positions_it_wants(side):
+    model = Positions(side)
+    report = swap(model)
+    assert [s.path for s in report.swapped] == ['student.1']
+    assert [(entry.path, entry.reason) for entry in report.left] == [
+        ('teacher.1', 'no gradient reaches it')]
+    assert not report.blind
+
+
+def test_what_runs_in_parts_alone_is_told():
+    class Distilling(Positions):
+
+        def forward(self, x, temperature):
+            return super().forward(x) / dict(hot=2., cold=1.)[temperature]
+
+    report = swap(Distilling(32))
+    assert {s.path for s in report.swapped} == {'teacher.1', 'student.1'}
+    assert report.blind.startswith('Distilling runs on nothing that was')
+
+
+def test_no_try_takes_the_memory_of_the_machine():
+    class Attention(nn.Module):
+        """From each pixel to each; its second input is another's."""
+
+        def __init__(self):
+            super().__init__()
+            self.proj, self.key = nn.Conv2d(8, 8, 1), nn.Linear(6, 8)
+
+        def forward(self, x, context=None):
+            x = self.proj(x).flatten(2).transpose(1, 2)
+            Attention.largest = max(Attention.largest, x.size(1))
+            x = x + (x @ x.transpose(1, 2)).softmax(-1) @ x
+            return F.gelu(x + self.key(x if context is None else context))
+
+    Attention.largest = 0
+    with pytest.raises(ValueError, match='hand swap_activations.inputs='):
+        swap(Attention())
+    assert Attention.largest <= 96 * 160
+
+    class Pairs(nn.Module):
+        """Refuses what is small in words that tell no size."""
+
+        def __init__(self):
+            super().__init__()
+            self.proj = nn.Conv2d(3, 4, 1)
+
+        def forward(self, x):
+            x = self.proj(x).flatten(2).mean(1)
+            pairs = x[:, :, None] - x[:, None] if x.size(1) > 9000 else x
+            assert x.size(1) > 20000, 'more pixels, please'
+            return F.relu(pairs)
+
+    with pytest.raises(ValueError, match='more pixels, please'):
+        swap(Pairs())
+
+
+class OwnParameters(nn.Module):
+
+    def __init__(self):
+        super().__init__()
+        self.vars = nn.ParameterList([nn.Parameter(torch.randn(6, 3, 3, 3))])
+
+    def forward(self, x):
+        return F.relu(F.conv2d(x, self.vars[0]))
+
+    def parameters(self):
+        return self.vars
+
+
+def test_a_model_may_say_itself_what_its_parameters_are():
+    model = OwnParameters()
+    assert [s.width for s in swap(model).swapped] == [6]
+    assert len(model.parameters()) == 1
+
+
+def test_a_layer_that_gives_no_channels_is_left():
+    empty = nn.Sequential(nn.Linear(4, 0), nn.ReLU(), nn.Linear(0, 4))
+    report = swap(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), empty))
+    assert [(s.path, s.width) for s in report.swapped] == [('1', 4)]
+    assert [entry.path for entry in report.left] == ['2.1']
+
+
+class Graph(nn.Module):
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Parameter(torch.randn(5, 8))
+        self.second = nn.Parameter(torch.randn(8, 3))
+
+    def forward(self, x, adjacency):
+        x = F.relu(adjacency.mm(torch.mm(x, self.first)))
+        return adjacency.mm(x.mm(self.second))
+
+
+@pytest.mark.parametrize('sparse', [False, True])
+def test_a_graph_of_given_nodes(sparse):
+    model, nodes = Graph(), torch.eye(10)
+    swap_activations(model, dict(type='AconC'), 'all', inputs=(
+        torch.randn(10, 5), nodes.to_sparse() if sparse else nodes))
+    assert widths(model) == {'act1': 8}
+
+
+def test_a_weight_that_is_turned_says_where_channels_are():
+    class Turned(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(8, 2))
+
+        def forward(self, x):
+            return F.relu(x.matmul(self.weight.permute(-1, -2)))
+
+    model = Turned()
+    swap_activations(model, dict(type='AconC'), 'all',
+                     inputs=(torch.randn(2, 7, 2), ))
+    assert widths(model) == {'act1': 8}
+
+
+class Joined(nn.Module):
+    """Half of the channels come by a layer, as in a U-Net."""
+
+    def __init__(self):
+        super().__init__()
+        self.down, self.up = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, 1)
+        self.norm = nn.InstanceNorm2d(6)
+
+    def forward(self, x):
+        x = self.down(x)
+        x = torch.cat([x.exp(), self.norm(self.up(x))], 1)
+        return F.relu(x)
+
+
+def test_channels_that_are_put_together():
+    model = Joined()
+    swap_activations(model, dict(type='AconC'), 'all',
+                     inputs=(torch.randn(1, 3, 8, 8), ))
+    assert widths(model) == {'act1': 12}

@@ -16,7 +16,8 @@ _SPATIAL = {
     F.conv_transpose2d: 2, F.conv_transpose3d: 3, F.linear: 0}
 _NORMS = (F.batch_norm, F.group_norm, F.instance_norm)
 _SHUFFLES = (F.pixel_shuffle, F.pixel_unshuffle)
-_PRODUCTS = (torch.matmul, Tensor.matmul, Tensor.__matmul__)
+_PRODUCTS = (torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.mm,
+             Tensor.mm)
 
 
 def channels_of_layer(function: Callable, args: tuple,
@@ -28,12 +29,18 @@ def channels_of_layer(function: Callable, args: tuple,
         return 1
     if function in _SHUFFLES:
         return out.dim() - 3
-    if function in _PRODUCTS and len(args) > 1 and isinstance(
-            args[1], nn.Parameter) and args[1].dim() == 2 and out.dim() > 1:
+    if function in _PRODUCTS and len(args) > 1 and _is_weight(
+            args[1]) and args[1].dim() == 2 and out.dim() > 1:
         return out.dim() - 1
     if function is F.layer_norm and len(args) > 1 and len(args[1]) == 1:
         return out.dim() - 1
     return None
+
+
+def _is_weight(factor: Tensor) -> bool:
+    """Whether it is a parameter, or one that is turned."""
+    return isinstance(factor, nn.Parameter) or isinstance(
+        factor._base, nn.Parameter)
 
 
 def find_channel_dim(value: Tensor, recent: Sequence[tuple[Tensor, int]],
@@ -80,7 +87,8 @@ def find_channel_dim(value: Tensor, recent: Sequence[tuple[Tensor, int]],
 def _follows_channels(value: Tensor, d: int, out: Tensor, dim: int) -> bool:
     """Whether slices depend on one channel each, and not all on the same."""
     last = value.size(d) - 1
-    slices = dict.fromkeys((0, last // 2, last))
+    # two of them at least are of one half, of channels put together
+    slices = dict.fromkeys(last * i // 4 for i in range(5))
     sources = [_channels_behind(value.select(d, i), out, dim) for i in slices]
     # what another layer has given, beside it, depends on none
     own = [channels for channels in sources if channels]
@@ -128,7 +136,8 @@ def features_of(group: Iterable[Calls]) -> set[Features]:
             dim = traced if plain is None else plain
             if dim is None or plain is None and not _is_constant(dim, shapes):
                 dim = _constant_dim(shapes, calls.batch_varies)
-            if dim == 0:  # an image without a batch
+            # an image without a batch, or a layer that gives no channels
+            if dim == 0 or dim is not None and shape[dim] == 0:
                 return set()
             if dim is None:
                 unclear.append(shape)

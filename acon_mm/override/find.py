@@ -50,13 +50,13 @@ class Found:
 
     @property
     def blind(self) -> Refused | None:
-        """The outermost module that ran on nothing and whose activations
-        no run of its parts has shown well."""
-        unseen = [seat.path for seat in self.seats if not (
-            seat.ran and seat.features)] + [path for path, _ in self.unreached]
+        """The outermost module that ran on nothing: what its activations do
+        in it was seen in its parts at best."""
+        inside = [seat.path for seat in self.seats] + [
+            path for path, _ in self.unreached]
         return next((one for one in self.refused if _keeps_function(
             one.module) or any(_is_inside(path, one.path)
-                               for path in unseen)), None)
+                               for path in inside)), None)
 
     def why_none(self, name: str) -> str:
         """How a sentence about ``name`` ends that has no seat."""

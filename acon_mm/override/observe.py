@@ -31,7 +31,8 @@ from acon_mm.override.kinds import (
 )
 from acon_mm.override.registered import PLACED, activations
 from acon_mm.override.source import method_with
-from acon_mm.probe.state import Written
+from acon_mm.probe.sizes import refuse_large
+from acon_mm.probe.state import Written, parameters_of
 
 # code between a call and what it calls
 BETWEEN = ('torch.nn.modules.module', 'torch.overrides',
@@ -81,7 +82,7 @@ class Observer(TorchFunctionMode):
             collections.deque(maxlen=RECENT))
         self._weights = {
             id(p): module for module in model.modules()
-            for p in module.parameters(recurse=False)}
+            for p in parameters_of(module, recurse=False)}
         self._order: dict[int, nn.Module] = {}
         self._shifted: Tensor | None = None
         self._batches: list[int] = []
@@ -265,7 +266,9 @@ class _Operators(TorchDispatchMode):
         self.observer = observer
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.observer.note_operator(func._schema.name.partition('::')[2])
+        name = func._schema.name.partition('::')[2]
+        refuse_large(name, args)
+        self.observer.note_operator(name)
         return func(*args, **(kwargs or {}))
 
 

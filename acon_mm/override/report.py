@@ -39,8 +39,9 @@ class SwapReport:
         functional (list[tuple[str, str]]): Calls of functions that were not
             replaced, ``('neck.forward', 'relu')``: those where no swap
             reaches, and those in code that nothing has run.
-        blind (str): What did not run, with activations that its parts do
-            not show well, and why; empty if there is no such module.
+        blind (str): The outermost module that did not run, whose
+            activations were seen in its parts at best, and why; empty if
+            there is none.
     """
     model: str
     act_type: str

@@ -1,8 +1,5 @@
 """Running a model, or its parts, under an observer."""
 import contextlib
-import math
-import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -18,14 +15,11 @@ from acon_mm.override.registered import is_activation
 from acon_mm.override.seated import stock_class
 from acon_mm.probe.inputs import Feed, feeds, given
 from acon_mm.probe.running import call, differing, is_layer, tensors
+from acon_mm.probe.sizes import Sizes
 from acon_mm.probe.state import numbers_in, undisturbed
 
 # feeds tried further where one does for eval mode alone
 MORE = 8
-# sizes at which a kind of feed may fail in the same words
-SIZES_REFUSED = 3
-# what a classifier says of maps of another size than its own
-FLATTENED = re.compile(r'shapes cannot be multiplied \(\d+x(\d+) and (\d+)x')
 
 
 @dataclass
@@ -162,30 +156,18 @@ def _first_run(path: str, module: nn.Module, inputs: tuple | dict | None,
                ) -> tuple[Run | None, str]:
     """On the first feed that serves both modes, else the first at all; or
     what was said of the first feed."""
-    first, more, said = None, MORE, ''
-    refusals: Counter = Counter()
-    asked: list[int] = []
-    classifies = None  # the kind of feed that came as far as a classifier
-    for feed in feeds(module, asked) if inputs is None else given(inputs):
-        if max((n for (kind, _), n in refusals.items() if kind == feed.kind),
-               default=0) == SIZES_REFUSED:
+    first, more, said, sizes = None, MORE, '', Sizes()
+    for feed in (feeds(module, sizes.asked) if inputs is None
+                 else given(inputs)):
+        if sizes.are_hopeless(feed):
             continue
+        run = None
         try:
             with undisturbed(module):  # by the try before, too
                 run = _try(path, module, feed)
         except Exception as error:  # not what it takes
-            # alike but for the numbers in it, it is not about the size
-            words = re.sub(r'\d+', '', str(error))
-            flat = FLATTENED.search(str(error))
-            if not flat:
-                refusals[feed.kind, words] += 1
-            elif classifies in (None, feed.kind):
-                classifies = feed.kind
-                if feed.side:
-                    _ask(asked, feed.side, *map(int, flat.groups()))
-            else:  # larger ones of another kind would take seconds each
-                refusals[feed.kind, words] = SIZES_REFUSED
-            run, said = None, said or first_line(error)
+            sizes.note(feed, error)
+            said = said or first_line(error)
         if run is not None and run.trains:
             return run, ''
         first = first or run
@@ -193,13 +175,6 @@ def _first_run(path: str, module: nn.Module, inputs: tuple | dict | None,
         if more == 0:
             break
     return first, said
-
-
-def _ask(asked: list[int], side: int, features: int, wanted: int) -> None:
-    """Try the side next that would give as many features as wanted."""
-    better = round(side * math.sqrt(wanted / max(1, features)))
-    if better not in (0, side, *asked) and len(asked) < MORE:
-        asked.append(better)
 
 
 def first_line(error: Exception) -> str:

@@ -20,6 +20,7 @@ from acon_mm.override.source import (
     names_itself,
     nodes_of,
 )
+from acon_mm.probe.state import parameters_of
 from acon_mm.starts import Start
 from acon_mm.width import Features
 
@@ -104,7 +105,7 @@ class Seat:
         those of stages that train.
         """
         layer = next(self._own_layers(), self.owner)
-        parameters = list(layer.parameters())
+        parameters = list(parameters_of(layer))
         return bool(parameters) and not any(
             p.requires_grad for p in parameters)
 

@@ -22,7 +22,12 @@ from acon_mm.override.seats import Seat
 from acon_mm.override.verify import sound
 from acon_mm.own_stream import own_stream
 from acon_mm.probe.running import runnable
-from acon_mm.probe.state import Noting, Written, undisturbed
+from acon_mm.probe.state import (
+    Noting,
+    Written,
+    parameters_of,
+    undisturbed,
+)
 from acon_mm.width import Features
 
 
@@ -72,7 +77,7 @@ def swap_activations(model: nn.Module,
     if not isinstance(model, nn.Module):
         raise TypeError(f'swap_activations() got {model!r} as model: give a '
                         'built nn.Module.')
-    if any(map(is_lazy, model.parameters())):
+    if any(map(is_lazy, parameters_of(model))):
         raise ValueError(
             f'{type(model).__name__} has lazy layers that know no size yet: '
             'run it once on what it takes, and swap its activations then.')
@@ -211,7 +216,7 @@ def _build(seat: Seat, act_cfg: dict, model: nn.Module) -> nn.Module:
             sorted(by_width), next(iter(seat.features)).channel_dim)
     reference = next(
         (p for module in (*seat.layers[:1], seat.owner, model)
-         for p in module.parameters()
+         for p in parameters_of(module)
          if p.is_floating_point()), None)
     if reference is not None:
         new.to(reference.device, reference.dtype)

@@ -14,7 +14,7 @@ from acon_mm.override.runs import Run, first_line
 from acon_mm.override.seats import Seat
 from acon_mm.override.stand_ins import as_stock, counted, leaking
 from acon_mm.probe.running import call, differing, tensors
-from acon_mm.probe.state import undisturbed
+from acon_mm.probe.state import parameters_of, undisturbed
 
 # training passes, of which each may drop other layers
 PASSES = 4
@@ -193,7 +193,7 @@ def _has_backward(model: nn.Module, run: Run) -> bool:
     """Whether the stock model has a backward pass."""
     try:
         with torch.enable_grad(), undisturbed(model, run.written):
-            _gradients(run, [p for p in run.module.parameters()
+            _gradients(run, [p for p in parameters_of(run.module)
                              if p.requires_grad])
     except Exception:
         return False
@@ -238,7 +238,7 @@ def _gradients(run: Run, parameters: list[Tensor],
 def _gradients_by_backward(run: Run, parameters: list[Tensor],
                            seed: int) -> list:
     """The same where a checkpoint hides parameters from ``autograd.grad``."""
-    saved = [(p, p.grad) for p in [*run.module.parameters(), *parameters]]
+    saved = [(p, p.grad) for p in [*parameters_of(run.module), *parameters]]
     try:
         for parameter, _ in saved:
             parameter.grad = None

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from acon_mm.probe.batches import detection_targets, training_batch
 from acon_mm.probe.shapes import MAKERS, Make, OfSize, likely
+from acon_mm.probe.state import parameters_of
 
 # (height, width) of two runs; neither side nor the number of pixels is the
 # same in both. Larger ones are for models that pool the small away.
@@ -60,7 +61,7 @@ def feeds(module: nn.Module,
         asked (sequence of int): Sides of images that a classifier wants,
             which come next; it may grow meanwhile.
     """
-    reference = next((p for p in module.parameters()
+    reference = next((p for p in parameters_of(module)
                       if p.is_floating_point()), torch.empty(0))
     if hasattr(module, 'data_preprocessor'):
         yield from _of_openmmlab(module, reference)

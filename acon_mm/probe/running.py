@@ -12,7 +12,7 @@ from torch import Tensor
 from acon_mm.probe.deformable import without_deformable_kernels
 from acon_mm.probe.few import with_few_regions
 from acon_mm.probe.inputs import Call, changed
-from acon_mm.probe.state import OPAQUE
+from acon_mm.probe.state import OPAQUE, parameters_of
 
 # no initializer gives a parameter of this size: it is memory as it was
 UNLIKELY = 1e4
@@ -121,7 +121,7 @@ def runnable(model: nn.Module) -> Iterator[None]:
     embeddings, which may be boxes (Sparse R-CNN), are positive.
     """
     unset = [(p, p.data) for module in model.modules()
-             for p in module.parameters(recurse=False)
+             for p in parameters_of(module, recurse=False)
              if p.is_floating_point() and not _is_plausible(
                  p.data, sample=is_layer(module))]
     signed = [(m.weight, m.weight.data) for m in model.modules()

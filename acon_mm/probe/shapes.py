@@ -7,6 +7,8 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
+from acon_mm.probe.state import parameters_of
+
 # pixels of an image from which on one is enough: attention takes gigabytes
 LARGE_IMAGE = 512**2
 # kinds of input that a model's layers take which are tried
@@ -33,7 +35,7 @@ def likely(module: nn.Module, new: Make) -> Iterator[OfSize]:
     yield from _of_its_width(module, new)
     leaves = dict.fromkeys(itertools.chain.from_iterable(
         map(_of_leaf, module.modules())))
-    if any(True for _ in module.parameters()):  # in a scripted layer, say
+    if any(True for _ in parameters_of(module)):  # in a scripted layer, say
         leaves['image', 3] = None
     for name, width in itertools.islice(leaves, MAKERS):
         yield lambda n, h, w, name=name, width=width: _SHAPES[name](

@@ -93,6 +93,12 @@ def numbers_in(modules: Iterable[nn.Module]) -> list[Tensor]:
                 if array.dtype.kind in 'biufc']
 
 
+def parameters_of(module: nn.Module,
+                  recurse: bool = True) -> Iterator[nn.Parameter]:
+    """Its parameters, whatever a ``parameters()`` of its own gives."""
+    return nn.Module.parameters(module, recurse)
+
+
 @contextlib.contextmanager
 def undisturbed(model: nn.Module,
                 written: Iterable[Tensor] = ()) -> Iterator[None]:
@@ -164,7 +170,7 @@ class Written:
     def __init__(self, model: nn.Module) -> None:
         self._before: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         self._by_memory: dict[int, list[Tensor]] = {}
-        for parameter in model.parameters():
+        for parameter in parameters_of(model):
             self._by_memory.setdefault(
                 _memory(parameter), []).append(parameter)
 
