@@ -15,11 +15,12 @@ def seasoned(module):
     return module
 
 
-def backbone(placement='paper', act='MetaAconC'):
-    """A ResNet of two stages, swapped."""
+def backbone(placement='paper', act='MetaAconC', stages=2):
+    """A ResNet of one or two stages, swapped."""
     return seasoned(MODELS.build(dict(
-        type='acon_mm.mmdet.ResNet', depth=18, base_channels=8, num_stages=2,
-        strides=(1, 2), dilations=(1, 1), out_indices=(0, 1),
+        type='acon_mm.mmdet.ResNet', depth=18, base_channels=8,
+        num_stages=stages, strides=(1, 2)[:stages],
+        dilations=(1, 1)[:stages], out_indices=(0, 1)[:stages],
         placement=placement, frozen_stages=-1, norm_eval=False,
         act_cfg=dict(type=act, norm_cfg=dict(type='BN')))))
 

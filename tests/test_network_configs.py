@@ -15,8 +15,10 @@ from acon_mm.checkpoints import convert, save_converted
 CONFIGS = Path(__file__).parents[1] / 'configs'
 NETWORKS = ('shufflenetv2-1.5x-metaacon', 'tfnet-1.5x')
 CITYSCAPES = '4xb2-40k_cityscapes-512x1024'
-TRAININGS = [(task, network) for network in NETWORKS
-             for task in ('retinanet', 'mask_rcnn', 'pspnet')]
+TRAININGS = [
+    pytest.param(task, network, marks=[pytest.mark.slow] * (
+        task == 'mask_rcnn')) for network in NETWORKS
+    for task in ('retinanet', 'mask_rcnn', 'pspnet')]
 RELEASED = {
     'r50-metaacon': lambda: ResNet((3, 4, 6, 3), True),
     'shufflenetv2-1.5x-metaacon': lambda: shufflenet(
