@@ -193,6 +193,32 @@ def test_a_model_may_say_itself_what_its_parameters_are():
     assert len(model.parameters()) == 1
 
 
+class OwnStatistics(nn.Module):
+    """MAML's learners keep all in one list."""
+
+    def __init__(self, named):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3)
+        self.named = named
+        self.statistics = nn.ParameterList(
+            nn.Parameter(torch.ones(6), requires_grad=False)
+            for _ in range(2))
+
+    def forward(self, x):
+        mean, var = self.statistics
+        x = self.conv(x)
+        return F.relu(F.batch_norm(
+            x, running_mean=mean, running_var=var, training=True)
+            if self.named else F.batch_norm(x, mean, var, training=True))
+
+
+@pytest.mark.parametrize('named', [False, True])
+def test_statistics_that_are_parameters_stay(named):
+    model = OwnStatistics(named)
+    assert len(swap(model).swapped) == 1
+    assert all((kept == 1).all() for kept in model.statistics)
+
+
 def test_a_layer_that_gives_no_channels_is_left():
     empty = nn.Sequential(nn.Linear(4, 0), nn.ReLU(), nn.Linear(0, 4))
     report = swap(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), empty))

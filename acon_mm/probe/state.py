@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -26,6 +27,9 @@ GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState,
 OPAQUE = (type, types.FunctionType, types.BuiltinFunctionType,
           types.MethodType, types.ModuleType, nn.Module, nn.Parameter,
           logging.Logger, enum.Enum, int, float, str, bytes)
+# functions that write to what they keep, and its names
+KEEPING = (F.batch_norm, F.instance_norm)
+STATISTICS = ('running_mean', 'running_var')
 # objects in objects that are looked into: a meter in a tracker
 DEPTH = 2
 
@@ -182,10 +186,13 @@ class Written:
     def note(self, func: Callable, args: tuple, kwargs: dict) -> None:
         """Before a function runs that may write, to a ``data`` as well."""
         name = getattr(func, '__name__', '')
-        if not (args and name.endswith('_') or 'out' in kwargs) or (
+        values = (args[0] if args else None, kwargs.get('out'))
+        if func in KEEPING:
+            values = (*args[1:3], *map(kwargs.get, STATISTICS))
+        elif not (args and name.endswith('_') or 'out' in kwargs) or (
                 name == '__get__' and func.__self__ is not Tensor.data):
             return
-        for value in (args[0] if args else None, kwargs.get('out')):
+        for value in values:
             # the foreach functions have a list
             for tensor in (value if isinstance(value, (list, tuple))
                            else [value]):
