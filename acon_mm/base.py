@@ -33,9 +33,9 @@ class AconBase(nn.Module):
             p2 = 0.25, beta = 1), 'paper' (p1, p2 ~ N(0, 1), beta = 1) or
             'match' (near ReLU, or near the activation that the override
             replaces). Defaults to 'leaky', or 'paper' where the slopes are
-            fixed (AconA) or none (AconFReLU). In docs/transfer.md, "From
-            scratch, minus AconC:init=paper", networks from the leaky start
-            ended above.
+            fixed (AconA) or none (AconFReLU): what ended above the paper's
+            start wherever that is decided (docs/transfer.md, "From scratch,
+            minus AconC:init=paper,lr_mult=100").
         start (dict, optional): Your own numbers for some of p1, p2 and beta
             in place of those of ``init``.
 

@@ -2,7 +2,8 @@
 from typing import NamedTuple
 
 BASELINES = ('ReLU', 'SiLU', 'PReLU', 'PReLU:lr_mult=100',
-             'PReLU:init=0,lr_mult=100', 'AconC:init=paper',
+             'PReLU:init=0,lr_mult=100', 'AconC:init=leaky,lr_mult=100',
+             'AconC:init=paper', 'AconC:init=paper,lr_mult=100',
              'AconC:init=paper,lr_mult=1')
 # SGD's; what a first look needs, in the order of the runs
 CORE = ('ReLU', 'PReLU', 'AconC:init=leaky', 'SiLU', 'AconC:init=paper')
@@ -19,6 +20,13 @@ SCRATCH = ('ReLU', 'PReLU', 'AconC:init=leaky,lr_mult=100', 'SiLU',
            'PReLU:lr_mult=100', 'AconC:init=match,lr_mult=100',
            'AconC:init=paper,lr_mult=100')
 DENSE = (*SCRATCH, 'MetaAconC:init=leaky,norm_cfg=None,lr_mult=100')
+# does the member matter at one start, and learning beta?
+EQUAL = ('MetaAconC:init=leaky,lr_mult=100',
+         'AconC:init=leaky,lr_mult=100,fixed=beta',
+         'MetaAconC:init=paper,lr_mult=100')
+# from ReLU weights by SGD
+SGD = ('ReLU', 'AconC:init=match,lr_mult=10', 'AconC:init=match,lr_mult=1',
+       'AconC:init=match,lr_mult=30')
 
 # from trained ReLU networks, at 'all'; PReLU begins as ReLU too
 WARM = ('ReLU', 'AconC:init=match,lr_mult=100', 'AconC:init=match,lr_mult=1',
@@ -62,8 +70,12 @@ STUDIES: dict[str, tuple[Part, ...]] = {
         Part('shapes/retinanet_r18_fpn_400i_shapes.py', (*WARM, *DEFAULT), 5,
              base='ReLU'),
         Part('study/cifar10_mobilenetv1-0.25x_8e.py',
-             (*SCRATCH, 'MetaAconC:init=leaky,lr_mult=100'), 5),
-        Part('study/cifar10_mobilenetv1-0.25x_8e.py', WARM, 5, base='ReLU')),
+             (*SCRATCH, *EQUAL), 5),
+        Part('study/cifar10_mobilenetv1-0.25x_8e.py', WARM, 5, base='ReLU'),
+        Part('study/cifar10_mobilenetv1-0.25x_8e-sgd.py', SGD, 5,
+             base='ReLU'),
+        Part('study/retinanet_r18_fpn-64_400i_bccd-sgd.py', SGD, 5,
+             base='ReLU')),
     # a GPU, runs of a few minutes each
     'large': (
         Part('study/cifar10_mobilenetv1-1.0x_60e.py',
@@ -80,5 +92,5 @@ STUDIES: dict[str, tuple[Part, ...]] = {
 OPEN = (
     'backbones pretrained with each activation and then transferred',
     'Mask R-CNN; longer budgets and wider networks (--size large)',
-    'why: gradients of p and beta, beta fixed, weight decay',
+    'why: gradients of p and beta, weight decay',
 )
