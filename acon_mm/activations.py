@@ -4,7 +4,7 @@ Every member is the smooth maximum of two linear functions of its input,
 Eq. 2-5 of "Activate or Not: Learning Customized Activation" (CVPR 2021,
 https://arxiv.org/abs/2009.04759); :func:`acon_mm.functional.acon` computes it.
 """
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 from mmengine.registry import MODELS as ROOT_MODELS
@@ -35,8 +35,15 @@ class AconA(AconBase):
     """
 
     takes_affine = True
-    usual_init = 'paper'
     fixed = dict(p1=1., p2=0.)
+
+    def __init__(self,
+                 num_channels: int | None = None,
+                 channel_dim: int = 1,
+                 init: str = 'paper',
+                 start: dict | None = None,
+                 **ignored: Any) -> None:
+        super().__init__(num_channels, channel_dim, init, start, **ignored)
 
     def build_parameters(self, num_channels: int) -> None:
         self.beta = new_parameter(num_channels)

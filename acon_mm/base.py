@@ -29,13 +29,13 @@ class AconBase(nn.Module):
             the activation of an MMCV ``ConvModule``.
         channel_dim (int): The channels' dimension. Defaults to 1; -1 for
             tokens (N, L, C) and channels-last tensors.
-        init (str, optional): 'leaky' (a smooth leaky rectifier: p1 = 1,
-            p2 = 0.25, beta = 1), 'paper' (p1, p2 ~ N(0, 1), beta = 1) or
-            'match' (near ReLU, or near the activation that the override
-            replaces). Defaults to 'leaky', or 'paper' where the slopes are
-            fixed (AconA) or none (AconFReLU): what ended above the paper's
-            start wherever that is decided (docs/transfer.md, "From scratch,
-            minus AconC:init=paper,lr_mult=100").
+        init (str): 'leaky' (a smooth leaky rectifier: p1 = 1, p2 = 0.25,
+            beta = 1), 'paper' (p1, p2 ~ N(0, 1), beta = 1) or 'match' (near
+            ReLU, or near the activation that the override replaces).
+            Defaults to 'leaky', or 'paper' where the slopes are fixed (AconA)
+            or none (AconFReLU): it ended above the paper's start wherever
+            that is decided (docs/transfer.md, "From scratch, minus
+            AconC:init=paper,lr_mult=100").
         start (dict, optional): Your own numbers for some of p1, p2 and beta
             in place of those of ``init``.
 
@@ -52,9 +52,8 @@ class AconBase(nn.Module):
             in the input when running.
     """
 
-    # the starts it has, the default, and the slopes that it cannot choose
+    # the starts it has, and the slopes that it cannot choose
     inits = INITS
-    usual_init = 'leaky'
     fixed: dict[str, float] = {}
     # whether forward also takes the scale and shift of a norm in front
     takes_affine = False
@@ -64,12 +63,11 @@ class AconBase(nn.Module):
     def __init__(self,
                  num_channels: int | None = None,
                  channel_dim: int = 1,
-                 init: str | None = None,
+                 init: str = 'leaky',
                  start: dict | None = None,
                  **ignored: Any) -> None:
         super().__init__()
         check_keys(type(self), ignored)
-        init = self.usual_init if init is None else init
         check_init(init, type(self).__name__, self.inits)
         check_channel_dim(channel_dim, type(self).__name__)
         self.num_channels: int | None = None

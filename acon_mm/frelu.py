@@ -27,7 +27,8 @@ class FunnelBase(AconBase):
         stride (int): 1, or 2 to halve the resolution: the convolution has
             this stride and x is max-pooled 3x3. Defaults to 1.
         norm_cfg (dict): Norm of the funnel. Defaults to ``dict(type='BN')``.
-        init (str): 'paper' or 'match', which starts with T(x) = 0.
+        init (str): 'paper' or 'match', which starts with T(x) = 0. Defaults
+            to 'paper'.
 
     Raises:
         ValueError: ``stride`` is not 1 or 2, channels are not in dimension
@@ -35,7 +36,6 @@ class FunnelBase(AconBase):
     """
 
     inits = ('paper', 'match')
-    usual_init = 'paper'
 
     def __init__(self,
                  num_channels: int | None = None,
@@ -55,7 +55,7 @@ class FunnelBase(AconBase):
         # before nn.Module.__init__, which builds the layers if C is given
         self.stride = stride
         self.norm_cfg = norm_cfg
-        super().__init__(num_channels, **kwargs)
+        super().__init__(num_channels, **dict(dict(init='paper'), **kwargs))
 
     def build_parameters(self, num_channels: int) -> None:
         self.conv = nn.Conv2d(

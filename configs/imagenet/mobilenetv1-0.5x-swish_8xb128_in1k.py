@@ -1,3 +1,3 @@
 _base_ = './mobilenetv1-0.5x-metaacon_8xb128_in1k.py'
 
-model = dict(backbone=dict(act_cfg=dict(type='Swish')))
+model = dict(backbone=dict(act_cfg=dict(_delete_=True, type='Swish')))

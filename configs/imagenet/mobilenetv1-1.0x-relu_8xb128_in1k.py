@@ -1,3 +1,3 @@
 _base_ = './mobilenetv1-1.0x-metaacon_8xb128_in1k.py'
 
-model = dict(backbone=dict(act_cfg=dict(type='ReLU')))
+model = dict(backbone=dict(act_cfg=dict(_delete_=True, type='ReLU')))
