@@ -55,7 +55,7 @@ class FunnelBase(AconBase):
         # before nn.Module.__init__, which builds the layers if C is given
         self.stride = stride
         self.norm_cfg = norm_cfg
-        super().__init__(num_channels, **dict(dict(init='paper'), **kwargs))
+        super().__init__(num_channels, **{'init': 'paper', **kwargs})
 
     def build_parameters(self, num_channels: int) -> None:
         self.conv = nn.Conv2d(

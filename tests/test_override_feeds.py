@@ -103,23 +103,26 @@ def test_a_classifier_that_gets_nothing_of_a_small_image():
 class Positions(nn.Module):
     """Knows images of one size, and distills: no gradient for a teacher."""
 
-    def __init__(self, side):
+    def __init__(self, side, first=False):
         super().__init__()
+        self.first = first
         self.patch = nn.Conv2d(3, 8, 4, 4)
         self.positions = nn.Parameter(torch.randn(1, (side // 4)**2, 8))
         self.teacher = nn.Sequential(nn.Linear(8, 16), nn.GELU())
         self.student = nn.Sequential(nn.Linear(8, 16), nn.GELU())
 
     def forward(self, x):
-        x = self.patch(x).flatten(2).transpose(1, 2) + self.positions
+        x = self.patch(x).flatten(2).transpose(1, 2)
+        x = self.positions + x if self.first else x + self.positions
         with torch.no_grad():
             y = self.teacher(x)
         return (self.student(x) - y).square().mean((1, 2))
 
 
+@pytest.mark.parametrize('first', [False, True])
 @pytest.mark.parametrize('side', [24, 32, 56, 224])
-def test_a_sum_says_how_many_positions_it_wants(side):
-    model = Positions(side)
+def test_a_sum_says_how_many_positions_it_wants(side, first):
+    model = Positions(side, first)
     report = swap(model)
     assert [s.path for s in report.swapped] == ['student.1']
     assert [(entry.path, entry.reason) for entry in report.left] == [
@@ -138,40 +141,53 @@ def test_what_runs_in_parts_alone_is_told():
     assert report.blind.startswith('Distilling runs on nothing that was')
 
 
-def test_no_try_takes_the_memory_of_the_machine():
-    class Attention(nn.Module):
-        """From each pixel to each; its second input is another's."""
+SIZES: list[int] = []
 
-        def __init__(self):
-            super().__init__()
-            self.proj, self.key = nn.Conv2d(8, 8, 1), nn.Linear(6, 8)
 
-        def forward(self, x, context=None):
-            x = self.proj(x).flatten(2).transpose(1, 2)
-            Attention.largest = max(Attention.largest, x.size(1))
-            x = x + (x @ x.transpose(1, 2)).softmax(-1) @ x
-            return F.gelu(x + self.key(x if context is None else context))
+class Attention(nn.Module):
+    """From each pixel to each; its second input is another's."""
 
-    Attention.largest = 0
+    def __init__(self):
+        super().__init__()
+        self.proj, self.key = nn.Conv2d(8, 8, 1), nn.Linear(6, 8)
+
+    def forward(self, x, context=None):
+        x = self.proj(x).flatten(2).transpose(1, 2)
+        SIZES.append(x.size(1))
+        x = x + (x @ x.transpose(1, 2)).softmax(-1) @ x
+        return F.gelu(x + self.key(x if context is None else context))
+
+
+def test_a_number_that_no_size_changes_ends_the_search():
+    SIZES.clear()
     with pytest.raises(ValueError, match='hand swap_activations.inputs='):
         swap(Attention())
-    assert Attention.largest <= 96 * 160
+    assert SIZES and max(SIZES) <= 96 * 160
 
-    class Pairs(nn.Module):
-        """Refuses what is small in words that tell no size."""
 
-        def __init__(self):
-            super().__init__()
-            self.proj = nn.Conv2d(3, 4, 1)
+class Pairs(nn.Module):
+    """Of each part of an image with each; refuses what is small."""
 
-        def forward(self, x):
-            x = self.proj(x).flatten(2).mean(1)
-            pairs = x[:, :, None] - x[:, None] if x.size(1) > 9000 else x
-            assert x.size(1) > 20000, 'more pixels, please'
-            return F.relu(pairs)
+    def __init__(self, product):
+        super().__init__()
+        self.proj, self.product = nn.Conv2d(3, 4, 8, 8), product
 
+    def forward(self, x):
+        x = self.proj(x).flatten(2)
+        pairs = (x.transpose(1, 2) @ x if self.product
+                 else x[:, 0, :, None] - x[:, 0, None])
+        SIZES.append(pairs.numel())
+        assert x.size(2) > 99999, 'more pixels, please'
+        return F.relu(pairs)
+
+
+@pytest.mark.parametrize('product', [False, True])
+def test_no_try_takes_the_memory_of_the_machine(product, monkeypatch):
+    monkeypatch.setattr('acon_mm.probe.sizes.LARGEST_RESULT', 2**20)
+    SIZES.clear()
     with pytest.raises(ValueError, match='more pixels, please'):
-        swap(Pairs())
+        swap(Pairs(product))
+    assert SIZES and max(SIZES) <= 2**20
 
 
 class OwnParameters(nn.Module):
@@ -268,16 +284,15 @@ class Joined(nn.Module):
     def __init__(self):
         super().__init__()
         self.down, self.up = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, 1)
-        self.norm = nn.InstanceNorm2d(6)
 
     def forward(self, x):
         x = self.down(x)
-        x = torch.cat([x.exp(), self.norm(self.up(x))], 1)
+        x = torch.cat([x.exp(), self.up(x)], 1)
         return F.relu(x)
 
 
 def test_channels_that_are_put_together():
     model = Joined()
     swap_activations(model, dict(type='AconC'), 'all',
-                     inputs=(torch.randn(1, 3, 8, 8), ))
+                     inputs=(torch.randn(1, 3, 4, 4), ))
     assert widths(model) == {'act1': 12}

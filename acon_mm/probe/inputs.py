@@ -58,8 +58,8 @@ def feeds(module: nn.Module,
 
     Args:
         module (nn.Module): A model or a part of one.
-        asked (sequence of int): Sides of images that a classifier wants,
-            which come next; it may grow meanwhile.
+        asked (sequence of int): Sides of images to try next; it may grow
+            meanwhile.
     """
     reference = next((p for p in parameters_of(module)
                       if p.is_floating_point()), torch.empty(0))
